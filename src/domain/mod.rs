@@ -1,0 +1,19 @@
+//! The words of devstack: names, identities, times and views that every other module speaks in.
+
+mod exit;
+mod failure;
+mod id;
+mod name;
+mod port;
+mod report;
+mod time;
+mod view;
+
+pub use exit::{Exit, Signal, UnknownSignal};
+pub use failure::Failure;
+pub use id::{Life, Mark, Pid, ProcId};
+pub use name::{NameError, StackName, UnitName};
+pub use port::{PortHolder, PortStatus};
+pub use report::{DownReport, Ended, EndedUnit, Survivor, UnitOutcome, UpReport};
+pub use time::{Moment, WallTime, format_duration};
+pub use view::{FoundBy, Health, ProcessView, StackView, State, UnitKind, UnitView};

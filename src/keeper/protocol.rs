@@ -1,0 +1,110 @@
+//! What supervisor and keeper say to each other: one JSON document per line on a Unix stream socket.
+//!
+//! The supervisor starts `devstack __keeper` with one end of a socket pair as standard input and writes a [`Spec`].
+//! The keeper answers with [`FromKeeper`] lines. It also listens on [`Spec::socket`]: a later supervisor that connects
+//! is told the present state first (`Started`, then `Notified`, `Exited`, `Emptied` as far as they have happened).
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Exit, Failure, Life, Mark, ProcId, UnitName, WallTime};
+
+/// All that a keeper must know to hold one life.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Identifier of the stack, for the name of the marking memfd.
+    pub stack_id: String,
+    /// The unit.
+    pub unit: UnitName,
+    /// Its life.
+    pub life: Life,
+    /// The life's mark, also in `environment` as `DEVSTACK_LIFE`.
+    pub mark: Mark,
+    /// Program and arguments; never empty.
+    pub argv: Vec<String>,
+    /// Absolute working directory.
+    pub working_dir: PathBuf,
+    /// The whole environment.
+    pub environment: Vec<(String, String)>,
+    /// User to become: a name or a number.
+    pub user: Option<String>,
+    /// The cgroup v2 leaf that the service is born in; it exists.
+    pub cgroup: Option<PathBuf>,
+    /// Where the keeper listens for later supervisors.
+    pub socket: PathBuf,
+    /// Where the keeper appends [`RecordLine`]s, the life's part of the ledger; it exists.
+    pub record: PathBuf,
+    /// Where it binds a datagram socket for `sd_notify`, if the unit has a notify probe.
+    pub notify: Option<PathBuf>,
+    /// Where output goes.
+    pub log: LogSpec,
+}
+
+/// Where output goes and how it rotates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSpec {
+    /// The present file; older ones have `.1`, `.2` … appended, the newest first.
+    pub path: PathBuf,
+    /// Bytes after which a new file begins (between two lines).
+    pub max_size: u64,
+    /// How many files are kept, the present one included.
+    pub max_files: u32,
+}
+
+/// What a keeper tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromKeeper {
+    /// The leader is recorded and its code runs.
+    Started {
+        /// The keeper itself.
+        keeper: ProcId,
+        /// The first process of the service; its group and session have the same number.
+        leader: ProcId,
+    },
+    /// Nothing runs; the keeper ends.
+    NotStarted {
+        /// Why.
+        why: Failure,
+    },
+    /// The service sent `READY=1`.
+    Notified,
+    /// The leader ended; all it wrote is in the log.
+    Exited {
+        /// How.
+        exit: Exit,
+    },
+    /// The kernel says that the keeper has no child left (`ECHILD`); the keeper ends after this.
+    Emptied,
+}
+
+/// One line of a life's record on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordLine {
+    /// Written before the service's code runs.
+    Leader {
+        /// Boot id of the machine: in another boot none of these identities means anything.
+        boot: String,
+        /// The keeper.
+        keeper: ProcId,
+        /// The leader.
+        leader: ProcId,
+        /// When.
+        at: WallTime,
+    },
+    /// A member seen for the first time.
+    Member(ProcId),
+    /// The service sent `READY=1`.
+    Notified,
+    /// The leader ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// When.
+        at: WallTime,
+    },
+    /// Nothing is left (`ECHILD`).
+    Emptied,
+}

@@ -1,0 +1,17 @@
+//! devstack: starts, watches and provably stops all the processes of a development stack.
+//!
+//! Read the modules in the order of the data, from YAML to a verified stop.
+
+pub mod cage;
+pub mod cli;
+pub mod control;
+pub mod domain;
+pub mod health;
+pub mod keeper;
+pub mod machine;
+pub mod manifest;
+pub mod plan;
+pub mod show;
+pub mod store;
+pub mod supervisor;
+pub mod sys;

@@ -1,0 +1,2 @@
+//! The `devstack` program.
+fn main() {}
