@@ -1,2 +1,6 @@
 //! What the kernel offers, with one signature for all systems. The only place for `unsafe` and `cfg(target_os)`.
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else")]
+
+mod own;
+
+pub use own::{itself, random_bytes};
