@@ -4,3 +4,11 @@
 mod protocol;
 
 pub use protocol::{FromKeeper, LogSpec, RecordLine, Spec};
+
+/// The whole life of a keeper: `devstack __keeper`, with one end of a socket pair as standard input.
+///
+/// Gives the exit code of the process.
+#[must_use]
+pub fn run() -> i32 {
+    todo!()
+}

@@ -1,0 +1,1 @@
+//! The mark that is a descriptor: a named memfd that survives a cleared environment.

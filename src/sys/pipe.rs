@@ -1,0 +1,1 @@
+//! The pipe that a service writes its output into.

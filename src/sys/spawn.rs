@@ -1,0 +1,1 @@
+//! From a prepared command to a process that waits, fully set up, for the word to go.
