@@ -1,1 +1,37 @@
-//! stub
+//! The set of processes that a life may ever have: who is in it, who may be signalled, and the proof that it is empty.
+//!
+//! Everything here is synchronous, forks nothing and starts no thread: a full process table is when a stop is needed.
+//! A look at the machine is a [`World`]: read lazily, shared by all cages that are counted at the same moment, and
+//! thrown away. Nothing is signalled but through a [`crate::sys::pidfd::Pidfd`] whose start time was read again.
+
+mod holder;
+mod life;
+mod safety;
+mod stray;
+mod verify;
+mod world;
+
+pub use holder::{holder, holders, listening};
+pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member};
+pub use safety::{Facts, Refusal, Verdict, may_signal};
+pub use stray::{Hearth, Sought, StackFacts, Strays, seek};
+pub use verify::verify;
+pub use world::World;
+
+use crate::domain::Mark;
+
+/// Environment variable with the life's mark.
+pub const ENV_LIFE: &str = "DEVSTACK_LIFE";
+/// Environment variable with the stack's random secret, the same in all its lives: it proves that a process belongs to
+/// this stack even where the ledger is lost.
+pub const ENV_STACK_ID: &str = "DEVSTACK_STACK_ID";
+/// Environment variable with the stack's name, for people.
+pub const ENV_STACK: &str = "DEVSTACK_STACK";
+/// Environment variable with the manifest's directory, for people.
+pub const ENV_DIR: &str = "DEVSTACK_DIR";
+
+/// The name of the memfd that marks a life's processes: `devstack:STACK_ID:LIFE`.
+#[must_use]
+pub fn memfd_name(stack: &Mark, life: &Mark) -> String {
+    format!("devstack:{}:{}", stack.as_str(), life.as_str())
+}

@@ -2,11 +2,16 @@
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else")]
 
 pub mod birth;
+pub mod cgroup;
 pub mod clock;
 pub mod mark;
 mod own;
+pub mod pidfd;
 pub mod pipe;
+pub mod ports;
+pub mod proc;
 pub mod reaper;
 pub mod signals;
 pub mod socket;
+pub mod users;
 pub use own::{itself, random_bytes};
