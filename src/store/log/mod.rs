@@ -3,3 +3,9 @@
 //! `NAME.log` is what the service wrote, byte for byte. `NAME.log.times` holds one record of 16 bytes for each chunk that
 //! was written at a new millisecond: its offset in the file (u64, little endian) and the wall time in milliseconds since
 //! the epoch (i64, little endian). Rotated files are `NAME.log.1` with `NAME.log.1.times`, and so on, newest first.
+
+mod follow;
+mod reader;
+
+pub use follow::Position;
+pub use reader::{tail, tail_from};
