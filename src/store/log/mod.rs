@@ -7,3 +7,8 @@
 pub mod writer;
 
 pub use writer::{LogWriter, Source};
+mod follow;
+mod reader;
+
+pub use follow::Position;
+pub use reader::{tail, tail_from};
