@@ -57,11 +57,12 @@ struct Api {
     views: Views,
 }
 
-/// Serves the API until the program ends.
+/// Serves the API until `ending`, then ends when the answers under way have been read.
 pub async fn serve(
     listener: UnixListener,
     calls: mpsc::UnboundedSender<Call>,
     views: Views,
+    ending: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let api = Api { calls, views };
     let router = Router::new()
@@ -73,7 +74,7 @@ pub async fn serve(
         .route("/v1/cancel", post(cancel))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(api);
-    axum::serve(OwnUserOnly(listener), router).await
+    axum::serve(OwnUserOnly(listener), router).with_graceful_shutdown(ending).await
 }
 
 /// A listener that hangs up on every other user, whatever the socket's mode has become.

@@ -3,7 +3,7 @@
 
 mod protocol;
 
-pub use protocol::{FromKeeper, LogSpec, RecordLine, Spec};
+pub use protocol::{FromKeeper, LogSpec, Spec};
 
 /// The whole life of a keeper: `devstack __keeper`, with one end of a socket pair as standard input.
 ///

@@ -26,8 +26,8 @@ pub struct Intent {
     pub life: Life,
     /// Its mark.
     pub mark: Mark,
-    /// Its cgroup leaf, where there is one.
-    pub cgroup: Option<PathBuf>,
+    /// Its cgroup leaf with its inode, where there is one.
+    pub cgroup: Option<(PathBuf, u64)>,
     /// Where its keeper listens.
     pub socket: PathBuf,
     /// When.

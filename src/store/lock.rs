@@ -15,24 +15,19 @@ pub struct Lock(#[expect(dead_code, reason = "held for its lock alone")] File);
 impl Lock {
     /// Takes the lock and writes this process's number into it; none while another process holds it.
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
-        let mut file = open(path)?;
+        let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                file.set_len(0)?;
-                file.rewind()?;
-                write!(file, "{}", std::process::id())?;
-                Ok(Some(Self(file)))
-            }
+            Ok(()) => sign(file).map(Some),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Waits for the lock.
+    /// Waits for the lock and writes this process's number into it.
     pub fn take(path: &Path) -> io::Result<Self> {
         let file = open(path)?;
         flock(&file, FlockOperation::LockExclusive)?;
-        Ok(Self(file))
+        sign(file)
     }
 
     /// The number that the holder wrote, while somebody holds the lock.
@@ -46,6 +41,13 @@ impl Lock {
         file.read_to_string(&mut text).ok()?;
         text.trim().parse().ok()
     }
+}
+
+fn sign(mut file: File) -> io::Result<Lock> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())?;
+    Ok(Lock(file))
 }
 
 fn open(path: &Path) -> io::Result<File> {

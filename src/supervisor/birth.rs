@@ -57,13 +57,13 @@ pub(super) fn begin(
             plan: (**plan).clone(),
             life,
             mark: mark.clone(),
-            cgroup: cgroup.as_ref().map(|leaf| leaf.path().to_owned()),
+            cgroup: cgroup.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
             socket: dir.keeper_socket(&plan.name, life),
             at: sys::clock::moment(),
         },
     )?;
     let spec = Spec {
-        stack_id: dir.hash.clone(),
+        stack_id: stack.secret.as_str().to_owned(),
         unit: plan.name.clone(),
         life,
         mark: mark.clone(),

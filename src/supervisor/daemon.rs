@@ -20,8 +20,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Runs the supervisor of the stack with these directories; standard input is its listening socket.
 pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
     tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_target(false).init();
+    // Whatever else the client's own caller left open is not ours to hold: a pipe of a script would never end.
+    sys::reaper::close_foreign_descriptors();
     let listener = std::os::unix::net::UnixListener::from(take_stdin()?);
-    sys::reaper::leave_terminal();
+    sys::leave_terminal();
     // What the keepers' services leave behind when a keeper is killed lands here, not at PID 1.
     if let Err(error) = sys::reaper::become_subreaper() {
         tracing::warn!(%error, "no subreaper on this system");
@@ -31,7 +33,7 @@ pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
     let hash = runtime.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let dir = StackDir { hash, state, runtime };
     // An ending supervisor, or a command that does its work, holds the lock for a moment longer: this waits for it.
-    let lock = Lock::take_and_sign(&dir.lock())?;
+    let lock = Lock::take(&dir.lock())?;
     let result = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         LocalSet::new().run_until(supervise(dir, listener)).await
     });
@@ -43,7 +45,7 @@ async fn supervise(dir: StackDir, listener: std::os::unix::net::UnixListener) ->
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     let (calls, inbox) = mpsc::unbounded_channel();
-    let driver = Driver::new(dir, inbox).await?;
+    let driver = Driver::new(dir, inbox)?;
     let (end, ending) = oneshot::channel();
     let server = tokio::spawn(control::serve(listener, calls, driver.views(), async { drop(ending.await) }));
     driver.run().await?;

@@ -34,13 +34,13 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Opens the state of a stack and takes over what lives of it.
-    pub(super) async fn new(dir: StackDir, calls: mpsc::UnboundedReceiver<Call>) -> io::Result<Self> {
+    pub(super) fn new(dir: StackDir, calls: mpsc::UnboundedReceiver<Call>) -> io::Result<Self> {
         let (facts_in, facts) = mpsc::unbounded_channel();
         let mut journal = Journal::open(&dir.journal())?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }))?;
         let mut performer = Performer::new(dir.clone(), facts_in)?;
-        let adopted = super::recover::take_over(&mut performer).await?;
+        let adopted = super::recover::take_over(&mut performer)?;
         let mut driver = Self {
             stack: Stack::new(),
             performer,

@@ -1,7 +1,8 @@
 //! One life as the supervisor holds it: its cage, its keeper, its probes.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
 use std::process::Child;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::cage::Cage;
-use crate::domain::{Life, Mark, Moment, UnitName};
+use crate::domain::{Life, Mark, UnitName};
 use crate::keeper::{FromKeeper, Spec};
 use crate::machine::{Event, Target};
 use crate::plan::UnitPlan;
 use crate::store::log::Position;
+use crate::sys;
 use crate::sys::cgroup::Leaf;
 use crate::sys::pidfd::Pidfd;
 
@@ -61,8 +63,6 @@ pub(super) struct Held {
     pub(super) ready_noted: bool,
     /// Where it begins in the log.
     pub(super) log_from: Position,
-    /// When it was begun.
-    pub(super) begun: Moment,
     /// It has sent `READY=1`.
     pub(super) notified: watch::Sender<bool>,
     /// Its probes.
@@ -70,11 +70,11 @@ pub(super) struct Held {
     /// The wait for the end of its members, while it is being ended or orphaned.
     pub(super) waiter: Option<AbortHandle>,
     /// Listening sockets known to be its own.
-    pub(super) own_sockets: std::collections::BTreeSet<u64>,
+    pub(super) own_sockets: BTreeSet<u64>,
 }
 
 impl Held {
-    pub(super) fn new(plan: Arc<UnitPlan>, mark: Mark, leaf: Option<Leaf>, log_from: Position, begun: Moment) -> Self {
+    pub(super) fn new(plan: Arc<UnitPlan>, mark: Mark, leaf: Option<Leaf>, log_from: Position) -> Self {
         Self {
             plan,
             mark,
@@ -86,11 +86,10 @@ impl Held {
             exit_told: false,
             ready_noted: false,
             log_from,
-            begun,
             notified: watch::Sender::new(false),
             probes: Vec::new(),
             waiter: None,
-            own_sockets: std::collections::BTreeSet::new(),
+            own_sockets: BTreeSet::new(),
         }
     }
 
@@ -141,9 +140,9 @@ async fn listen(
 }
 
 /// Tells once, as soon as one of these processes has ended.
-pub(super) fn tell_end(target: Target, processes: Vec<Pidfd>, facts: mpsc::UnboundedSender<Fact>) -> AbortHandle {
+pub(super) fn tell_end(target: Target, processes: &[Pidfd], facts: mpsc::UnboundedSender<Fact>) -> AbortHandle {
     let (any, mut ended) = mpsc::channel(1);
-    let waits: Vec<AbortHandle> = processes.into_iter().filter_map(|process| wait_end(process, any.clone())).collect();
+    let waits: Vec<AbortHandle> = processes.iter().filter_map(|process| wait_end(process, any.clone())).collect();
     drop(any);
     spawn_local(async move {
         let _waits = AbortAll(waits);
@@ -154,8 +153,8 @@ pub(super) fn tell_end(target: Target, processes: Vec<Pidfd>, facts: mpsc::Unbou
     .abort_handle()
 }
 
-fn wait_end(process: Pidfd, any: mpsc::Sender<()>) -> Option<AbortHandle> {
-    let readable = tokio::io::unix::AsyncFd::with_interest(process.into_fd(), tokio::io::Interest::READABLE).ok()?;
+fn wait_end(process: &Pidfd, any: mpsc::Sender<()>) -> Option<AbortHandle> {
+    let readable = sys::Ready::new(process.as_fd().try_clone_to_owned().ok()?).ok()?;
     let task = spawn_local(async move {
         if readable.readable().await.is_ok() {
             let _ = any.try_send(());

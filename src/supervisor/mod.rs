@@ -13,8 +13,9 @@ mod launch;
 mod life;
 mod look;
 mod performer;
+mod ports;
 mod recover;
 
 pub use daemon::run as run_daemon;
-pub use inline::{down, look};
+pub use inline::{Inline, down, look};
 pub use launch::{LaunchError, ensure};

@@ -1,6 +1,5 @@
 //! The one place where the machine's decisions become effects. It never waits: answers are later facts.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -20,7 +19,7 @@ use crate::domain::{Exit, Failure, FoundBy, Life, ProcId, Signal, StackView, Sta
 use crate::health;
 use crate::keeper::FromKeeper;
 use crate::machine::{Action, Event, Stack, Target};
-use crate::plan::{Plan, SweepPlan, UnitPlan};
+use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
 use crate::store::log::{Position, tail_from};
 use crate::store::{Receipt, RecordLine, StackDir, StackFile, append_record, remove_record};
 use crate::sys::{self, cgroup};
@@ -181,7 +180,7 @@ impl Performer {
         if !held.orphaned {
             return Some(Event::Stirred { target });
         }
-        sys::reaper::reap_known(&cage.ledger);
+        sys::reap(cage.ledger.iter().map(|member| member.pid));
         if !held.exit_told && !sys::proc::is_alive(cage.leader) {
             held.exit_told = true;
             // The look at the members comes after the leader's end was told.
@@ -194,7 +193,7 @@ impl Performer {
             return Some(Event::Emptied { target });
         }
         let watched = cage.watch(WATCHED_ENDS);
-        held.waiter = Some(tell_end(target.clone(), watched, self.facts.clone()));
+        held.waiter = Some(tell_end(target.clone(), &watched, self.facts.clone()));
         Some(Event::Stirred { target })
     }
 
@@ -258,7 +257,7 @@ impl Performer {
             self.cgroups.as_deref(),
         );
         let begun = begun.map_err(|error| start_failure(&error))?;
-        let mut held = Held::new(Arc::clone(plan), begun.mark, begun.cgroup, log_from, sys::clock::moment());
+        let mut held = Held::new(Arc::clone(plan), begun.mark, begun.cgroup, log_from);
         held.keeper = Some(begun.keeper);
         self.lives.borrow_mut().insert((unit.clone(), life), held);
         converse((unit, life), begun.socket, Some(begun.spec), self.facts.clone());
@@ -360,9 +359,7 @@ impl Performer {
             }
         };
         let outcome = outcome.unwrap_or_default();
-        self.write_receipts(&target, signal, &outcome.heard, &outcome.refused);
-        let heard = u32::try_from(outcome.heard.len()).unwrap_or(u32::MAX);
-        let refused = outcome.refused.iter().map(|(process, _, _)| *process).collect();
+        let (heard, refused) = (outcome.heard, outcome.refused);
         self.tell(Event::Asked { target: target.clone(), heard, refused });
         self.wait_for_ends(&target);
     }
@@ -393,7 +390,7 @@ impl Performer {
         match target {
             Target::Strays => {
                 if let Some((strays, waiter)) = &mut self.strays {
-                    let next = tell_end(target.clone(), strays.watch(WATCHED_ENDS), facts);
+                    let next = tell_end(target.clone(), &strays.watch(WATCHED_ENDS), facts);
                     if let Some(last) = waiter.replace(next) {
                         last.abort();
                     }
@@ -407,7 +404,7 @@ impl Performer {
                 if watched.is_empty() && !held.orphaned {
                     return;
                 }
-                if let Some(last) = held.waiter.replace(tell_end(target.clone(), watched, facts)) {
+                if let Some(last) = held.waiter.replace(tell_end(target.clone(), &watched, facts)) {
                     last.abort();
                 }
             }
@@ -469,11 +466,11 @@ impl Performer {
             stack: self.stack.secret.clone(),
             dir: self.stack.manifest.parent().unwrap_or(&self.stack.manifest).to_owned(),
             lives: cages,
-            hearth: sys::proc::own_id().map(|supervisor| Hearth { supervisor, own }),
+            hearth: Some(Hearth { supervisor: sys::proc::own_id(), own }),
             spared: self.spared.clone(),
             // The plan was checked when it was made; a pattern of a damaged file matches nothing.
             patterns: self.sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
-            scope: self.sweep.scope,
+            user_wide: self.sweep.scope == SweepScope::User,
         }
     }
 
