@@ -1,3 +1,6 @@
 //! stub
 
 pub mod logs;
+//! The command line.
+
+pub mod load;
