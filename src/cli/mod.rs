@@ -1,6 +1,4 @@
-//! stub
-
-pub mod logs;
 //! The command line.
 
 pub mod load;
+pub mod logs;

@@ -11,9 +11,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::UnitView;
+use crate::domain::{ProcId, UnitView};
 use crate::machine::{DownRequest, Reply, RequestId, UpRequest};
-use crate::plan::SweepPlan;
+use crate::plan::{AutoPorts, Plan};
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,10 @@ pub struct UpCall {
     pub request: UpRequest,
     /// The caller's environment: it lies below what the manifest sets.
     pub environment: Vec<(String, String)>,
+    /// The automatic ports that the plan was made with, to be kept for the next time.
+    pub auto_ports: AutoPorts,
+    /// The caller and its ancestors: never signalled.
+    pub caller: Vec<ProcId>,
 }
 
 /// End units.
@@ -38,8 +42,10 @@ pub struct UpCall {
 pub struct DownCall {
     /// What is asked of the machine.
     pub request: DownRequest,
-    /// The sweep as the manifest has it now; none where it cannot be read: then that of the last `up` holds.
-    pub sweep: Option<SweepPlan>,
+    /// The manifest as it is now, for its sweep and its ports; none where it cannot be read: then the last `up` counts.
+    pub plan: Option<Plan>,
+    /// The caller and its ancestors: never signalled.
+    pub caller: Vec<ProcId>,
 }
 
 /// Take a request back.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Life, Mark, StackName, UnitName};
-use crate::plan::Plan;
+use crate::plan::{AutoPorts, Plan};
 
 /// `sockaddr_un` holds 108 bytes; a stack's own part of a socket path needs about 45 of them.
 const LONGEST_RUNTIME_ROOT: usize = 60;
@@ -78,9 +78,9 @@ pub struct StackFile {
     pub manifest: PathBuf,
     /// Random; in the environment of all its processes as `DEVSTACK_STACK_ID`.
     pub secret: Mark,
-    /// Ports chosen for `auto`: (service, port name, port).
+    /// Ports chosen for `auto`.
     #[serde(default)]
-    pub auto_ports: Vec<(String, String, u16)>,
+    pub auto_ports: AutoPorts,
     /// The last life of each unit: numbers never go back.
     #[serde(default)]
     pub lives: BTreeMap<UnitName, Life>,
@@ -104,7 +104,7 @@ impl StackFile {
             name,
             manifest,
             secret,
-            auto_ports: Vec::new(),
+            auto_ports: AutoPorts::new(),
             lives: BTreeMap::new(),
             plan: None,
         }

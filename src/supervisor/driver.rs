@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::performer::Performer;
-use crate::control::{Answers, Call, DownCall, UpCall, Views};
+use crate::control::{Answers, Call, Views};
 use crate::domain::{Moment, UnitView, WallTime};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
 use crate::store::{Entry, Journal, Line, StackDir, write_whole};
@@ -97,17 +97,19 @@ impl Driver {
 
     fn call(&mut self, call: Call) -> io::Result<()> {
         match call {
-            Call::Up(call, answers) => {
-                let UpCall { request, environment } = *call;
+            Call::Up(mut call, answers) => {
                 self.ending = false;
-                self.performer.learn(&request.plan, environment)?;
-                self.request(Request::Up(request), answers)
+                self.performer.learn(&mut call)?;
+                self.request(Request::Up(call.request), answers)
             }
-            Call::Down(call, answers) => {
-                let DownCall { request, sweep } = *call;
-                self.ending |= request.units.is_none();
-                self.performer.learn_sweep(sweep);
-                self.request(Request::Down(request), answers)
+            Call::Down(mut call, answers) => {
+                self.ending |= call.request.units.is_none();
+                self.performer.learn_end(&mut call);
+                if let Some(units) = &mut call.request.units {
+                    // Planned but never started: there is nothing of it to end, which is no mistake.
+                    units.retain(|unit| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit));
+                }
+                self.request(Request::Down(call.request), answers)
             }
             Call::Cancel(cancel) => self.step(Event::Cancelled { id: cancel.id, force: cancel.force }),
             Call::View(answer) => {

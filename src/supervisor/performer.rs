@@ -15,6 +15,7 @@ use super::birth;
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::ports::Ports;
 use crate::cage::{self, Cage, Hearth, StackFacts, Strays};
+use crate::control::{DownCall, UpCall};
 use crate::domain::{Exit, Failure, FoundBy, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::health;
 use crate::keeper::FromKeeper;
@@ -50,6 +51,7 @@ pub(super) struct Performer {
     receipts: Vec<Receipt>,
     cgroups: Option<PathBuf>,
     sweep: SweepPlan,
+    ports_declared: BTreeSet<u16>,
 }
 
 impl Performer {
@@ -58,6 +60,7 @@ impl Performer {
         let stack = dir.read_stack().map_err(io::Error::other)?;
         let stack = stack.ok_or_else(|| io::Error::other("its stack.json is missing or damaged"))?;
         let sweep = stack.plan.as_ref().map(|plan| plan.sweep.clone()).unwrap_or_default();
+        let ports_declared = stack.plan.as_ref().map(ports_of).unwrap_or_default();
         let cgroups = cgroup::writable_parent()
             .map(|parent| parent.join(format!("devstack-{}", dir.hash)))
             .filter(|parent| std::fs::create_dir_all(parent).is_ok());
@@ -74,23 +77,34 @@ impl Performer {
             receipts: Vec::new(),
             cgroups,
             sweep,
+            ports_declared,
         })
     }
 
-    /// A client brings a new plan and its environment.
-    pub(super) fn learn(&mut self, plan: &Plan, environment: Vec<(String, String)>) -> io::Result<()> {
-        self.base = environment.into_iter().collect();
-        self.sweep = plan.sweep.clone();
-        self.stack.name = plan.stack.clone();
-        self.stack.plan = Some(plan.clone());
+    /// A client brings a new plan, its environment, and itself.
+    pub(super) fn learn(&mut self, call: &mut UpCall) -> io::Result<()> {
+        self.base = std::mem::take(&mut call.environment).into_iter().collect();
+        self.spared = call.caller.drain(..).collect();
+        self.sweep = call.request.plan.sweep.clone();
+        self.ports_declared = ports_of(&call.request.plan);
+        self.stack.name = call.request.plan.stack.clone();
+        self.stack.auto_ports = std::mem::take(&mut call.auto_ports);
+        self.stack.plan = Some((*call.request.plan).clone());
         self.dir.write_stack(&self.stack).map_err(io::Error::other)
     }
 
-    /// A client brings the sweep as the manifest has it now, and names itself: it must survive its own `down`.
-    pub(super) fn learn_sweep(&mut self, sweep: Option<SweepPlan>) {
-        if let Some(sweep) = sweep {
-            self.sweep = sweep;
+    /// A client that ends the stack brings the manifest as it is now, and itself: it must survive its own `down`.
+    pub(super) fn learn_end(&mut self, call: &mut DownCall) {
+        self.spared = call.caller.drain(..).collect();
+        if let Some(plan) = call.plan.take() {
+            self.ports_declared.extend(ports_of(&plan));
+            self.sweep = plan.sweep;
         }
+    }
+
+    /// Whether the last plan has a unit of this name.
+    pub(super) fn plans(&self, unit: &UnitName) -> bool {
+        self.stack.plan.iter().flat_map(|plan| &plan.units).any(|planned| planned.name == *unit)
     }
 
     /// Turns what a task told into an event of the machine, where it is one.
@@ -481,19 +495,16 @@ impl Performer {
     }
 
     fn verify(&mut self, units: Option<Vec<UnitName>>, stack: &Stack) {
-        let all: Vec<u16> = match &units {
-            Some(units) => units.iter().filter_map(|unit| stack.unit_plan(unit)).flat_map(|plan| &plan.ports).map(|port| port.number).collect(),
-            None => self.declared_ports(stack),
+        let ports: BTreeSet<u16> = match &units {
+            None => self.ports_declared.clone(),
+            Some(units) => {
+                let plans = units.iter().filter_map(|unit| stack.unit_plan(unit));
+                plans.flat_map(|plan| &plan.ports).map(|port| port.number).collect()
+            }
         };
-        let (survivors, ports) = cage::verify(&self.stack_facts(), units.as_deref(), &all);
+        let ports: Vec<u16> = ports.into_iter().collect();
+        let (survivors, ports) = cage::verify(&self.stack_facts(), units.as_deref(), &ports);
         self.tell(Event::Verified { survivors, ports });
-    }
-
-    fn declared_ports(&self, stack: &Stack) -> Vec<u16> {
-        let planned = self.stack.plan.iter().flat_map(|plan| plan.units.iter().map(|unit| unit.name.clone()));
-        let mut ports: BTreeSet<u16> = self.stack.plan.iter().flat_map(|plan| &plan.units).flat_map(|unit| &unit.ports).map(|port| port.number).collect();
-        ports.extend(planned.filter_map(|unit| stack.unit_plan(&unit)).flat_map(|plan| &plan.ports).map(|port| port.number));
-        ports.into_iter().collect()
     }
 
     /// The stack with all its processes.
@@ -528,6 +539,10 @@ impl Performer {
         }
         let _ = self.dir.write_stack(&self.stack);
     }
+}
+
+fn ports_of(plan: &Plan) -> BTreeSet<u16> {
+    plan.units.iter().flat_map(|unit| &unit.ports).map(|port| port.number).collect()
 }
 
 fn start_failure(error: &io::Error) -> Failure {
