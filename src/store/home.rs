@@ -15,7 +15,7 @@ use crate::plan::{AutoPorts, Plan};
 const LONGEST_RUNTIME_ROOT: usize = 60;
 
 /// Written into every state file; a higher number means a newer devstack wrote it.
-const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 1;
 
 /// The directories of one user, for all stacks.
 #[derive(Clone, Debug)]
