@@ -147,8 +147,8 @@ impl LogWriter {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let within = &data[..most.min(data.len())];
         match within[room..].iter().position(|byte| *byte == b'\n') {
-            // What ends at the line's end fits: the next file begins with the next byte, whenever it comes.
-            Some(end) => Some(room + end + 1),
+            // Where nothing comes after it yet, the next file begins with the next byte, whenever that comes.
+            Some(end) => Some(room + end + 1).filter(|next| *next < data.len()),
             None => (data.len() > most).then_some(most),
         }
     }
