@@ -4,8 +4,12 @@
 //! was written at a new millisecond: its offset in the file (u64, little endian) and the wall time in milliseconds since
 //! the epoch (i64, little endian). Rotated files are `NAME.log.1` with `NAME.log.1.times`, and so on, newest first.
 
+mod rotate;
+mod times;
 pub mod writer;
 
+pub use rotate::rotated_path;
+pub use times::{RECORD_SIZE, times_path};
 pub use writer::{LogWriter, Source};
 mod follow;
 mod reader;
