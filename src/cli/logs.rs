@@ -1,10 +1,21 @@
 //! `devstack logs`: what the services wrote, from the files alone.
 
-use std::io::{self, Write};
+mod print;
+mod stream;
+mod when;
+
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::domain::UnitName;
+use jiff::Zoned;
+use regex::bytes::Regex;
+
+use self::print::{Look, Printer};
+use self::stream::{Merge, raw};
+use crate::domain::{UnitName, WallTime};
+use crate::store::log::Wanted;
+use crate::sys::watch::exit_on_interrupt;
 
 /// Show what services wrote.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -42,7 +53,13 @@ impl LogsArgs {
     /// The services asked for, in order, each once; empty means all.
     #[must_use]
     pub fn wanted(&self) -> Vec<&str> {
-        todo!()
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.services.iter().chain(&self.service) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 
@@ -80,8 +97,11 @@ pub fn run(
     out: &mut (impl Write + AsFd),
     colour: bool,
 ) -> Result<(), LogsError> {
-    let _ = (args, files, out, colour);
-    todo!()
+    if args.follow {
+        // There is nothing to tidy up, so the shortest way out is the right one.
+        exit_on_interrupt(130).map_err(LogsError::Write)?;
+    }
+    show(args, files, out, colour)
 }
 
 /// Writes the logs of these units as the arguments say. Lines carry a prefix where there are several units. Ends
@@ -92,6 +112,41 @@ pub fn show(
     out: &mut (impl Write + AsFd),
     colour: bool,
 ) -> Result<(), LogsError> {
-    let _ = (args, files, out, colour);
-    todo!()
+    let prefix = files.len() > 1;
+    let look = Look {
+        json: args.json,
+        timestamps: args.timestamps,
+        prefix,
+        colour,
+        lossy: prefix || out.as_fd().is_terminal(),
+    };
+    let now = Zoned::now();
+    let wanted = Wanted {
+        since: time("--since", args.since.as_ref(), &now)?,
+        until: time("--until", args.until.as_ref(), &now)?,
+        last: args.lines,
+        pattern: args.grep.as_deref().map(Regex::new).transpose()?,
+        timed: prefix || args.timestamps || args.json,
+        live: args.follow,
+    };
+    let (units, mut paths): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+    let mut printer = Printer::new(out, units, look);
+    let bare = !wanted.timed && wanted.until.is_none() && wanted.pattern.is_none();
+    let done = match paths.pop() {
+        Some(only) if bare && paths.is_empty() => raw(&only, &wanted, &mut printer),
+        last => {
+            paths.extend(last);
+            Merge::open(paths, &wanted).and_then(|merge| merge.print(&mut printer))
+        }
+    };
+    match done {
+        Err(LogsError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn time(option: &'static str, text: Option<&String>, now: &Zoned) -> Result<Option<WallTime>, LogsError> {
+    let Some(text) = text else { return Ok(None) };
+    let wrong = || LogsError::Time { option, text: text.clone() };
+    when::parse(text, now).map(Some).ok_or_else(wrong)
 }

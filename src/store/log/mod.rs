@@ -13,6 +13,10 @@ pub use times::{RECORD_SIZE, times_path};
 pub use writer::{LogWriter, Source};
 mod follow;
 mod reader;
+mod reader_parts;
+mod reader_text;
+mod reader_times;
 
-pub use follow::Position;
-pub use reader::{tail, tail_from};
+pub use follow::{Follower, Position};
+pub use reader::{Line, Lines, PIECE, Wanted, bytes, tail, tail_from};
+pub use reader_text::{printable, without_escapes};

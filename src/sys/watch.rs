@@ -1,0 +1,44 @@
+//! Tells when a file is written or a name appears in a directory: readiness on one descriptor, no polling.
+
+use std::ffi::OsString;
+use std::io;
+
+#[cfg(target_os = "linux")]
+#[path = "watch_linux.rs"]
+mod os;
+#[cfg(not(target_os = "linux"))]
+#[path = "watch_kqueue.rs"]
+mod os;
+
+pub use os::Watch;
+
+/// What is watched: the same file or directory has the same number within one [`Watch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WatchId(i32);
+
+/// What a [`Watch`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stirred {
+    /// What was written to; none where the kernel lost count: anything may have changed.
+    pub id: Option<WatchId>,
+    /// The name that appeared in a directory, where the system tells it.
+    pub name: Option<OsString>,
+}
+
+/// From now on Ctrl-C ends this process at once with `code`: for a program that has nothing to tidy up.
+pub fn exit_on_interrupt(code: i32) -> io::Result<()> {
+    extern "C" fn leave(_: libc::c_int) {
+        // SAFETY: `_exit` is async-signal-safe and does not return.
+        unsafe { libc::_exit(CODE.load(std::sync::atomic::Ordering::Relaxed)) }
+    }
+    static CODE: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(130);
+    CODE.store(code, std::sync::atomic::Ordering::Relaxed);
+    // SAFETY: an all-zero sigaction is valid (no flags, empty mask); the handler has the right signature and makes one
+    // async-signal-safe call.
+    let result = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = leave as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        libc::sigaction(libc::SIGINT, &raw const action, std::ptr::null_mut())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
