@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
+use super::logs::LogsArgs;
 use crate::domain::{UnitName, WallTime};
 use crate::show::ColorChoice;
 
@@ -259,14 +260,6 @@ pub struct StatusArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `devstack logs`: a place for the arguments that `cli::logs` brings.
-#[derive(Clone, Debug, Args)]
-pub struct LogsArgs {
-    /// Only these services
-    #[arg(value_name = "SVC")]
-    pub services: Vec<UnitName>,
 }
 
 /// `devstack events`

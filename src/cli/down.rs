@@ -73,7 +73,8 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
     let loaded = loaded.ok();
     if let Some(plan) = stack.file.plan.as_ref().or(loaded.as_ref().map(|loaded| &loaded.plan)) {
         let now = loaded.as_ref().map(|loaded| &loaded.plan);
-        let unknown = |name: &&UnitName| !now.is_some_and(|now| now.units.iter().any(|unit| unit.name == **name));
+        let unknown =
+            |name: &&UnitName| !now.is_some_and(|now| now.units.iter().any(|unit| unit.name == **name));
         let doubtful: Vec<UnitName> = wish.services.iter().filter(unknown).cloned().collect();
         check_names(plan, &doubtful)?;
     }

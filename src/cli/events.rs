@@ -1,6 +1,7 @@
 //! `events`: the journal in plain words; every start, health change, exit, and the receipt of every signal.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::os::fd::AsFd as _;
 
 use jiff::tz::TimeZone;
 
@@ -13,7 +14,8 @@ use crate::show::error::short;
 use crate::show::event::{clock as time_of_day, line};
 use crate::show::{Door, Tone, text};
 use crate::store::{Entry, JournalReader, Line, Receipt};
-use crate::sys::{self, clock};
+use crate::sys::clock;
+use crate::sys::watch::Watch;
 
 /// Runs the verb.
 pub(super) fn run(place: &Place, door: &Door, args: &EventsArgs) -> Result<Code, CliError> {
@@ -27,7 +29,11 @@ pub(super) fn run(place: &Place, door: &Door, args: &EventsArgs) -> Result<Code,
     let teller = Teller { door, args, since, zone: TimeZone::system(), names: widest_name(&stack) };
     let mut journal = JournalReader::open(&stack.dir.journal())?;
     // Watched before it is read: what is written in between is told once and not lost.
-    let mut change = if args.follow { Some(sys::watch::File::new(&stack.dir.journal())?) } else { None };
+    let watch = if args.follow { Some(Watch::new()?) } else { None };
+    if let Some(watch) = &watch {
+        watch.dir(&stack.dir.state)?;
+        watch.file(&File::open(stack.dir.journal())?)?;
+    }
     loop {
         let mut news = String::new();
         let torn = journal.read(|line| teller.tell(&line, &mut news))?;
@@ -37,14 +43,11 @@ pub(super) fn run(place: &Place, door: &Door, args: &EventsArgs) -> Result<Code,
         if torn > 0 {
             door.say(&format!("{} could not be read\n", text::count(torn, "torn line", "torn lines")));
         }
-        match &mut change {
-            None => return Ok(Code::Done),
-            Some(change) => {
-                if !change.wait(std::io::stdout())? {
-                    return Ok(Code::Done);
-                }
-            }
+        let Some(watch) = &watch else { return Ok(Code::Done) };
+        if !watch.wait(std::io::stdout().as_fd())? {
+            return Ok(Code::Done);
         }
+        watch.drain(|_| {})?;
     }
 }
 
@@ -60,7 +63,8 @@ impl Teller<'_> {
     fn tell(&self, told: &Line, into: &mut String) {
         let unit = unit_of(&told.entry);
         let early = self.since.is_some_and(|since| told.at < since);
-        let other = !self.args.services.is_empty() && !unit.is_some_and(|unit| self.args.services.contains(unit));
+        let other =
+            !self.args.services.is_empty() && !unit.is_some_and(|unit| self.args.services.contains(unit));
         if early || other {
             return;
         }
@@ -113,7 +117,9 @@ fn unit_of(entry: &Entry) -> Option<&UnitName> {
 /// An entry in words; none for what only the machine cares for.
 fn words(entry: &Entry) -> Option<(Tone, String)> {
     match entry {
-        Entry::Supervisor { pid, version } => Some((Tone::Dim, format!("supervisor {version} began (pid {pid})"))),
+        Entry::Supervisor { pid, version } => {
+            Some((Tone::Dim, format!("supervisor {version} began (pid {pid})")))
+        }
         Entry::Receipt(receipt) => Some(receipt_words(receipt)),
         Entry::Event(event) => event_words(event),
     }

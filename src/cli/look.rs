@@ -6,7 +6,9 @@ use super::args::{JsonArgs, PsArgs, StatusArgs};
 use super::exit::{CliError, Code};
 use super::logs::{self, LogsArgs, LogsError};
 use super::place::{Place, Stack};
+use crate::domain::WallTime;
 use crate::domain::{StackView, State, UnitName};
+use crate::show::event::rfc3339;
 use crate::show::status::overall;
 use crate::show::{Door, json, ls, ps, status};
 use crate::sys::clock;
@@ -63,8 +65,8 @@ pub(super) fn logs(place: &Place, door: &Door, args: &LogsArgs) -> Result<Code, 
     let mut files: Vec<(UnitName, PathBuf)> = Vec::new();
     for name in &wanted {
         let unit = known.iter().find(|unit| unit.as_str() == *name);
-        let unit = unit
-            .ok_or_else(|| CliError::NoSuchService { name: (*name).to_owned(), known: known.clone() })?;
+        let unit =
+            unit.ok_or_else(|| CliError::NoSuchService { name: (*name).to_owned(), known: known.clone() })?;
         files.push((unit.clone(), stack.dir.log(unit)));
     }
     if wanted.is_empty() {
@@ -74,10 +76,11 @@ pub(super) fn logs(place: &Place, door: &Door, args: &LogsArgs) -> Result<Code, 
     shown.map(|()| Code::Done).map_err(logs_error)
 }
 
-/// Shows the logs of a stack that was just brought up, until Ctrl-C (true) or until nobody reads them (false).
-pub(super) fn attached_logs(stack: &Stack, door: &Door, units: Vec<UnitName>) -> Result<bool, CliError> {
-    let files = units.into_iter().map(|unit| (unit.clone(), stack.dir.log(&unit))).collect();
-    logs::attach(files, &mut std::io::stdout(), door.out.colours()).map_err(logs_error)
+/// Shows what the units write from this time on; ends when nobody reads it any more.
+pub(super) fn follow_logs(files: Vec<(UnitName, PathBuf)>, since: WallTime, colour: bool) {
+    let args = LogsArgs { follow: true, since: Some(rfc3339(since)), ..LogsArgs::default() };
+    // Whatever ends it, the attached command has nothing more to show.
+    let _ = logs::show(&args, files, &mut std::io::stdout(), colour);
 }
 
 fn logs_error(error: LogsError) -> CliError {

@@ -106,7 +106,12 @@ impl Place {
             }
             LoadError::Problems { path, text, problems } => {
                 let colour = door.is_some_and(|door| door.err.colours());
-                CliError::Manifest(crate::manifest::render(&problems, &path.display().to_string(), &text, colour))
+                CliError::Manifest(crate::manifest::render(
+                    &problems,
+                    &path.display().to_string(),
+                    &text,
+                    colour,
+                ))
             }
         }
     }
@@ -164,18 +169,18 @@ pub(super) fn unit_names(plan: &Plan) -> Vec<UnitName> {
 pub(super) fn check_names(plan: &Plan, names: &[UnitName]) -> Result<(), CliError> {
     match names.iter().find(|name| !plan.units.iter().any(|unit| unit.name == **name)) {
         None => Ok(()),
-        Some(unknown) => {
-            Err(CliError::NoSuchService { name: unknown.to_string(), known: unit_names(plan) })
-        }
+        Some(unknown) => Err(CliError::NoSuchService { name: unknown.to_string(), known: unit_names(plan) }),
     }
 }
 
 /// What a problem with the directories means.
 pub(super) fn home_error(error: HomeError) -> CliError {
     match error {
-        HomeError::Newer { path, found } => {
-            CliError::NewerState { path: path.display().to_string(), found, known: crate::store::STATE_VERSION }
-        }
+        HomeError::Newer { path, found } => CliError::NewerState {
+            path: path.display().to_string(),
+            found,
+            known: crate::store::STATE_VERSION,
+        },
         HomeError::Io { path, source } => CliError::Io { what: path.display().to_string(), source },
         HomeError::NotOurs { path, reason } => CliError::NotPermitted {
             what: format!("keeping state in {}", path.display()),

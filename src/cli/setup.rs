@@ -23,8 +23,11 @@ pub(super) fn check(place: &Place, door: &Door) -> Result<Code, CliError> {
 /// `devstack config`
 pub(super) fn config(place: &Place, door: &Door, args: &ConfigArgs) -> Result<Code, CliError> {
     let plan = place.load(door)?.plan;
-    let plan = if args.show_secrets { plan } else { plan::mask_secrets(plan) };
-    let text = if args.json { json::document(&plan)? } else { plan::render_yaml(&plan, true) };
+    let text = if args.json {
+        json::document(&plan::masked(plan, args.show_secrets))?
+    } else {
+        plan::render_yaml(&plan, args.show_secrets)
+    };
     door.answer(&text)?;
     Ok(Code::Done)
 }

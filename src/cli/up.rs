@@ -4,20 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::args::{RestartArgs, StartArgs, UpArgs};
 use super::exit::{CliError, Code};
 use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, unit_names};
-use super::talk::{Ended, Interrupts, Interruption, Source, follow};
+use super::talk::{Ended, Interruption, Interrupts, Source, follow};
 use super::{down, look};
 use crate::control::{CancelCall, Client, ClientError, UpCall};
-use crate::domain::{Signal, StackView, State, UnitName, UpReport};
+use crate::domain::{Signal, StackView, State, UnitName, UpReport, WallTime};
 use crate::machine::{Reply, UpRequest};
 use crate::plan::{Plan, SelectError, select};
 use crate::show::progress::Verb;
 use crate::show::{Door, Progress, json, up};
 use crate::store::Lock;
 use crate::supervisor;
+use crate::sys::clock;
 
 /// A supervisor that is just ending refuses its last callers; the next one is asked.
 const TRIES: usize = 5;
@@ -80,13 +83,16 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
     if wish.dry_run {
         return dry_run(place, door, &loaded, &units, wish);
     }
+    let begun = clock::wall();
     let stack = place.open(&loaded)?;
     let dir = loaded.plan.dir.display().to_string();
     let (ended, view) = block_on(bring_up(&stack, door, loaded, units, wish))??;
     let report = match ended.reply {
         Reply::Up(report) => report,
         Reply::Busy => return Err(held(&stack)),
-        Reply::NoSuchUnit(name) => return Err(CliError::NoSuchService { name: name.to_string(), known: vec![] }),
+        Reply::NoSuchUnit(name) => {
+            return Err(CliError::NoSuchService { name: name.to_string(), known: vec![] });
+        }
         Reply::Down(_) => return Err(CliError::Bug("a down was answered to an up".to_owned())),
     };
     if wish.json {
@@ -97,7 +103,7 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
     if !report.ready {
         return Err(failed(report, dir, ended.signal));
     }
-    if wish.attach { attach(place, door, &stack, &view) } else { Ok(Code::Done) }
+    if wish.attach { attach(place, door, &stack, &view, begun) } else { Ok(Code::Done) }
 }
 
 fn selected(plan: &Plan, wish: &Wish) -> Result<Vec<UnitName>, CliError> {
@@ -202,12 +208,40 @@ fn failed(report: UpReport, dir: String, signal: Option<i32>) -> CliError {
 }
 
 /// Stays with the stack: shows its logs, and ends it on Ctrl-C.
-fn attach(place: &Place, door: &Door, stack: &Stack, view: &StackView) -> Result<Code, CliError> {
-    let units = view.services.iter().map(|unit| unit.name.clone()).collect();
-    if look::attached_logs(stack, door, units)? {
-        return down::run(place, door, &down::Wish::whole());
+fn attach(
+    place: &Place,
+    door: &Door,
+    stack: &Stack,
+    view: &StackView,
+    since: WallTime,
+) -> Result<Code, CliError> {
+    let units = view.services.iter().map(|unit| unit.name.clone());
+    let files = units.map(|unit| (unit.clone(), stack.dir.log(&unit))).collect();
+    let colour = door.out.colours();
+    let (unread, reader_gone) = oneshot::channel();
+    // It shows what is written while the stack ends, too; the end of this process ends it.
+    std::thread::spawn(move || {
+        look::follow_logs(files, since, colour);
+        let _ = unread.send(());
+    });
+    let interrupted = block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        tokio::select! {
+            _ = interrupts.next() => Ok::<bool, CliError>(true),
+            () = end_of(stack) => Ok(false),
+            _ = reader_gone => Ok(false),
+        }
+    })??;
+    if interrupted { down::run(place, door, &down::Wish::whole()) } else { Ok(Code::Done) }
+}
+
+/// Waits until the stack's supervisor has ended.
+async fn end_of(stack: &Stack) {
+    if let Ok(mut client) = Client::connect(&stack.dir.socket()).await
+        && let Ok(mut lines) = client.watch("/v1/watch").await
+    {
+        while let Ok(Some(_)) = lines.next().await {}
     }
-    Ok(Code::Done)
 }
 
 fn dry_run(

@@ -55,7 +55,8 @@ async fn watch(stack: &Stack, args: &WaitArgs) -> Result<Code, CliError> {
             Ok(None) => return not_running(),
             Err(error) => return Err(stack.client_error(error)),
         }
-        if let Some(unknown) = args.services.iter().find(|name| units.iter().all(|unit| unit.name != **name)) {
+        if let Some(unknown) = args.services.iter().find(|name| units.iter().all(|unit| unit.name != **name))
+        {
             let known = units.iter().map(|unit| unit.name.clone()).collect();
             return Err(CliError::NoSuchService { name: unknown.to_string(), known });
         }

@@ -63,4 +63,6 @@ pub async fn check(plan: HealthPlan, ctx: Context, tell: impl FnMut(Answer)) {
 }
 
 /// Stub until merged.
-pub async fn run(_c: &crate::plan::CommandPlan, _x: &Context) -> crate::domain::Exit { crate::domain::Exit::Unknown }
+pub async fn run(_c: &crate::plan::CommandPlan, _x: &Context) -> crate::domain::Exit {
+    crate::domain::Exit::Unknown
+}

@@ -218,6 +218,12 @@ impl Paint {
         if self.unicode { &UNICODE } else { &ASCII }
     }
 
+    /// Whether the stream shows colours.
+    #[must_use]
+    pub fn colours(&self) -> bool {
+        self.color
+    }
+
     /// The text in the colour of its meaning. It must be clean already: see [`Paint::clean`].
     #[must_use]
     pub fn tone(&self, tone: Tone, text: &str) -> String {

@@ -1,7 +1,9 @@
 //! The journal: what happened and what was signalled, in order, one JSON document per line, bounded.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -92,27 +94,77 @@ impl Journal {
     }
 }
 
-/// Calls `tell` for each whole line of the journal, the older file first; lines that cannot be read are counted.
-pub fn read_journal(path: &Path, mut tell: impl FnMut(Line)) -> io::Result<usize> {
-    let mut torn = 0;
-    for path in [path.with_extension("1.jsonl"), path.to_owned()] {
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        let mut reader = BufReader::new(file);
-        let mut text = Vec::new();
-        while reader.read_until(b'\n', &mut text)? > 0 {
-            match serde_json::from_slice(&text) {
-                Ok(line) => tell(line),
-                Err(_) if text.trim_ascii().is_empty() => {}
-                Err(_) => torn += 1,
+/// Reads a journal from its beginning and, call by call, what came since: across rotations, whole lines only.
+#[derive(Debug)]
+pub struct JournalReader {
+    path: PathBuf,
+    files: VecDeque<File>,
+    rest: Vec<u8>,
+}
+
+impl JournalReader {
+    /// Opens the journal; one that does not exist yet is empty.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut files = VecDeque::new();
+        for path in [&path.with_extension("1.jsonl"), path] {
+            match File::open(path) {
+                Ok(file) => files.push_back(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
-            text.clear();
+        }
+        Ok(Self { path: path.to_owned(), files, rest: Vec::new() })
+    }
+
+    /// Calls `tell` for each line that was not told yet; returns how many could not be read.
+    pub fn read(&mut self, mut tell: impl FnMut(Line)) -> io::Result<usize> {
+        let mut torn = 0;
+        loop {
+            while let Some(file) = self.files.front_mut() {
+                file.read_to_end(&mut self.rest)?;
+                torn += whole_lines(&mut self.rest, &mut tell);
+                if self.files.len() == 1 {
+                    break;
+                }
+                // The end of a file that was rotated away: what is left without an end is torn.
+                torn += usize::from(!std::mem::take(&mut self.rest).trim_ascii().is_empty());
+                self.files.pop_front();
+            }
+            if !self.follow_rotation()? {
+                return Ok(torn);
+            }
         }
     }
-    Ok(torn)
+
+    /// Whether a new file stands in the place of the one that was read last.
+    fn follow_rotation(&mut self) -> io::Result<bool> {
+        let newest = match File::open(&self.path) {
+            Ok(newest) => newest,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let identity = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino()));
+        let known = self.files.back().map(identity).transpose()?;
+        if known == Some(identity(&newest)?) {
+            return Ok(false);
+        }
+        self.files.push_back(newest);
+        Ok(true)
+    }
+}
+
+/// Tells the whole lines of a text and leaves what has no end yet; returns how many could not be read.
+fn whole_lines(text: &mut Vec<u8>, tell: &mut impl FnMut(Line)) -> usize {
+    let Some(end) = text.iter().rposition(|byte| *byte == b'\n') else { return 0 };
+    let mut torn = 0;
+    for line in text[..end].split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(line) => tell(line),
+            Err(_) => torn += 1,
+        }
+    }
+    text.drain(..=end);
+    torn
 }
 
 fn ends_with_newline(path: &Path) -> io::Result<bool> {
@@ -140,7 +192,12 @@ mod tests {
         fs::write(&path, text).expect("writes");
         Journal::open(&path).expect("opens").write(&line(2)).expect("writes");
         let mut seen = Vec::new();
-        let torn = read_journal(&path, |line| seen.push(line.moment.0)).expect("reads");
-        assert_eq!((torn, seen), (1, vec![1, 2]));
+        let mut reader = JournalReader::open(&path).expect("opens");
+        let torn = reader.read(|line| seen.push(line.moment.0)).expect("reads");
+        assert_eq!((torn, &seen), (1, &vec![1, 2]));
+        fs::rename(&path, path.with_extension("1.jsonl")).expect("rotates");
+        Journal::open(&path).expect("opens").write(&line(3)).expect("writes");
+        assert_eq!(reader.read(|line| seen.push(line.moment.0)).expect("reads"), 0);
+        assert_eq!(seen, [1, 2, 3], "a rotation neither hides nor repeats a line");
     }
 }

@@ -11,6 +11,6 @@ pub mod log;
 
 pub use home::{Home, HomeError, STATE_VERSION, StackDir, StackFile, stack_hash};
 pub(crate) use home::{private_file, write_whole};
-pub use journal::{Entry, Journal, Line, Receipt, read_journal};
+pub use journal::{Entry, Journal, JournalReader, Line, Receipt};
 pub use ledger::{Intent, LifeRecord, RecordLine, append_record, create_record, read_records, remove_record};
 pub use lock::Lock;

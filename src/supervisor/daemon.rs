@@ -34,9 +34,10 @@ pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
     let dir = StackDir { hash, state, runtime };
     // An ending supervisor, or a command that does its work, holds the lock for a moment longer: this waits for it.
     let lock = Lock::take(&dir.lock())?;
-    let result = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        LocalSet::new().run_until(supervise(dir, listener)).await
-    });
+    let result = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async { LocalSet::new().run_until(supervise(dir, listener)).await });
     drop(lock);
     result
 }

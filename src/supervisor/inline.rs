@@ -24,11 +24,7 @@ pub struct Inline {
 /// Ends units without a supervisor: takes the lock, takes over what lives, and works until the reply.
 ///
 /// `follow` runs beside it and gives what the command returns.
-pub async fn down<T>(
-    dir: StackDir,
-    call: DownCall,
-    follow: impl AsyncFnOnce(Inline) -> T,
-) -> io::Result<T> {
+pub async fn down<T>(dir: StackDir, call: DownCall, follow: impl AsyncFnOnce(Inline) -> T) -> io::Result<T> {
     let lock = Lock::take(&dir.lock())?;
     let (calls, inbox) = mpsc::unbounded_channel();
     let result = LocalSet::new()

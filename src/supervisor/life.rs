@@ -140,9 +140,14 @@ async fn listen(
 }
 
 /// Tells once, as soon as one of these processes has ended.
-pub(super) fn tell_end(target: Target, processes: &[Pidfd], facts: mpsc::UnboundedSender<Fact>) -> AbortHandle {
+pub(super) fn tell_end(
+    target: Target,
+    processes: &[Pidfd],
+    facts: mpsc::UnboundedSender<Fact>,
+) -> AbortHandle {
     let (any, mut ended) = mpsc::channel(1);
-    let waits: Vec<AbortHandle> = processes.iter().filter_map(|process| wait_end(process, any.clone())).collect();
+    let waits: Vec<AbortHandle> =
+        processes.iter().filter_map(|process| wait_end(process, any.clone())).collect();
     drop(any);
     spawn_local(async move {
         let _waits = AbortAll(waits);

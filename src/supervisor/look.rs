@@ -6,7 +6,7 @@ use std::io;
 use super::life::{Held, Key};
 use crate::cage::{Cage, Depth, World};
 use crate::domain::{Health, Life, StackView, State, UnitView};
-use crate::plan::UnitPlan;
+use crate::plan::{Plan, UnitPlan};
 use crate::store::{LifeRecord, StackDir, read_records};
 use crate::sys;
 
@@ -20,8 +20,7 @@ pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
     for unit in units {
         let held = lives.get(&(unit.name.clone(), unit.life));
         let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };
-        unit.processes =
-            cage.census(&mut world, Depth::Tree).iter().map(|member| member.view(now)).collect();
+        unit.processes = cage.census(&mut world, Depth::Tree).iter().map(|member| member.view(now)).collect();
     }
 }
 
@@ -32,8 +31,10 @@ pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
     let boot = sys::clock::boot_id()?;
     let mut world = World::new();
     let mut services: Vec<UnitView> =
-        stack.plan.iter().flat_map(|plan| &plan.units).map(|unit| at_rest(unit, Life(0))).collect();
-    for record in read_records(dir)?.into_iter().filter(|record| record.intent.boot == boot && !record.emptied) {
+        stack.plan.iter().flat_map(|plan| &plan.units).map(|unit| unit_at_rest(unit, Life(0))).collect();
+    for record in
+        read_records(dir)?.into_iter().filter(|record| record.intent.boot == boot && !record.emptied)
+    {
         let Some(view) = of_record(&record, &stack.secret, &mut world) else { continue };
         match services.iter_mut().find(|service| service.name == view.name) {
             Some(service) => *service = view,
@@ -56,15 +57,14 @@ fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut Worl
         record.keeper,
         leader,
     );
-    cage.cgroup =
-        intent.cgroup.as_ref().and_then(|(path, inode)| sys::cgroup::Leaf::reopen(path, *inode));
+    cage.cgroup = intent.cgroup.as_ref().and_then(|(path, inode)| sys::cgroup::Leaf::reopen(path, *inode));
     cage.ledger.extend(record.members.iter().copied());
     let members = cage.census(world, Depth::Full);
     if members.is_empty() {
         return None;
     }
     let now = sys::clock::moment().0;
-    let mut view = at_rest(&intent.plan, intent.life);
+    let mut view = unit_at_rest(&intent.plan, intent.life);
     view.state = if record.ready { State::Ready } else { State::Starting };
     view.note = Some("its supervisor is not running".to_owned());
     view.exit = record.exit;
@@ -76,7 +76,19 @@ fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut Worl
     Some(view)
 }
 
-fn at_rest(plan: &UnitPlan, life: Life) -> UnitView {
+/// The view of a stack of which nothing was ever started.
+#[must_use]
+pub fn at_rest(plan: &Plan) -> StackView {
+    StackView {
+        stack: plan.stack.clone(),
+        dir: plan.dir.to_string_lossy().into_owned(),
+        supervisor: None,
+        services: plan.units.iter().map(|unit| unit_at_rest(unit, Life(0))).collect(),
+        strays: Vec::new(),
+    }
+}
+
+fn unit_at_rest(plan: &UnitPlan, life: Life) -> UnitView {
     UnitView {
         name: plan.name.clone(),
         kind: plan.kind,

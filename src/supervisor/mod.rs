@@ -19,3 +19,4 @@ mod recover;
 pub use daemon::run as run_daemon;
 pub use inline::{Inline, down, look};
 pub use launch::{LaunchError, ensure};
+pub use look::at_rest;

@@ -299,10 +299,13 @@ impl Performer {
     }
 
     fn watch_gate(&mut self, key: Key) {
-        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else { return };
+        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else {
+            return;
+        };
         let mut lives = self.lives.borrow_mut();
         let Some(held) = lives.get_mut(&key) else { return };
-        let slowest = held.plan.health.as_ref().map_or(GATE_SLOWEST, |health| health.interval.min(GATE_SLOWEST));
+        let slowest =
+            held.plan.health.as_ref().map_or(GATE_SLOWEST, |health| health.interval.min(GATE_SLOWEST));
         for (number, probe) in held.plan.gate.clone().into_iter().enumerate() {
             let (facts, (unit, life)) = (self.facts.clone(), key.clone());
             let tell = move |answer| {
@@ -316,7 +319,9 @@ impl Performer {
     }
 
     fn watch_health(&mut self, key: Key) {
-        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else { return };
+        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else {
+            return;
+        };
         let mut lives = self.lives.borrow_mut();
         let Some(held) = lives.get_mut(&key) else { return };
         let Some(plan) = held.plan.health.clone() else { return };
@@ -337,9 +342,8 @@ impl Performer {
             .map(|members| members.iter().map(|member| member.id).collect())
             .unwrap_or_default();
         let listening = cage::listening(&members);
-        let tail = held
-            .map(|held| tail_from(&self.dir.log(&key.0), &held.log_from, TAIL_LINES))
-            .unwrap_or_default();
+        let tail =
+            held.map(|held| tail_from(&self.dir.log(&key.0), &held.log_from, TAIL_LINES)).unwrap_or_default();
         self.tell(Event::Examined { unit: key.0, life, listening, tail });
     }
 
@@ -391,7 +395,8 @@ impl Performer {
             }
         };
         let outcome = outcome.unwrap_or_default();
-        let killed: Vec<_> = outcome.forced.iter().map(|(id, command)| (*id, command.clone(), FoundBy::Cgroup)).collect();
+        let killed: Vec<_> =
+            outcome.forced.iter().map(|(id, command)| (*id, command.clone(), FoundBy::Cgroup)).collect();
         self.write_receipts(&target, Signal::KILL, &killed, &[]);
         let (forced, survivors) = (outcome.forced, outcome.survivors);
         self.tell(Event::Killed { target: target.clone(), forced, survivors });

@@ -30,7 +30,8 @@ impl Ports {
             return None;
         }
         self.refresh(FRESH_FOR_MS);
-        let taken = self.table.borrow().1.iter().map(|listener| listener.port).find(|port| ports.contains(port))?;
+        let taken =
+            self.table.borrow().1.iter().map(|listener| listener.port).find(|port| ports.contains(port))?;
         // Gone again between the two looks: then it is free.
         cage::holder(taken).map(|holder| (taken, holder))
     }

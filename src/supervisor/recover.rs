@@ -23,7 +23,8 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
         let newest = last.entry(unit.clone()).or_default();
         *newest = (*newest).max(record.intent.life);
         // Of another boot nothing can live, whatever its numbers say.
-        let taken = if record.intent.boot == boot && !record.emptied { adopt(performer, &record) } else { None };
+        let taken =
+            if record.intent.boot == boot && !record.emptied { adopt(performer, &record) } else { None };
         match taken {
             Some(event) => adopted.push(event),
             None => remove_record(&performer.dir, &unit, record.intent.life),

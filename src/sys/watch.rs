@@ -2,6 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 #[cfg(target_os = "linux")]
 #[path = "watch_linux.rs"]
@@ -23,6 +26,24 @@ pub struct Stirred {
     pub id: Option<WatchId>,
     /// The name that appeared in a directory, where the system tells it.
     pub name: Option<OsString>,
+}
+
+impl Watch {
+    /// Waits until something stirred; false when the reader of `out` has gone away.
+    pub fn wait(&self, out: BorrowedFd<'_>) -> io::Result<bool> {
+        loop {
+            // No events are asked of `out`: errors and hang-ups are told all the same.
+            let mut fds =
+                [PollFd::new(self, PollFlags::IN), PollFd::from_borrowed_fd(out, PollFlags::empty())];
+            match poll(&mut fds, None) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+            return Ok(!fds[1].revents().intersects(gone));
+        }
+    }
 }
 
 /// From now on Ctrl-C ends this process at once with `code`: for a program that has nothing to tidy up.
