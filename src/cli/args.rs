@@ -1,14 +1,15 @@
 //! The command line as it may be written.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 use super::logs::LogsArgs;
-use crate::domain::{UnitName, WallTime};
+pub use super::when::{Since, duration, since};
+use crate::domain::UnitName;
 use crate::show::ColorChoice;
 
 /// Starts, watches and provably stops all the processes of a development stack.
@@ -61,8 +62,9 @@ Options:
 /// What applies to every command.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
+    // Not global: `-f` means `--follow` behind `logs` and `events`, as with Compose. The other verbs have `Place`.
     /// The manifest [default: devstack.yaml here or above]
-    #[arg(short, long, global = true, value_name = "FILE", env = "DEVSTACK_FILE", hide_env_values = true)]
+    #[arg(short, long, value_name = "FILE", env = "DEVSTACK_FILE", hide_env_values = true)]
     pub file: Option<PathBuf>,
     /// Work in this directory
     #[arg(short = 'C', long = "dir", global = true, value_name = "DIR")]
@@ -71,6 +73,43 @@ pub struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     #[arg(help = "When to use colours: auto, always, never")]
     pub color: Color,
+}
+
+/// The manifest, named behind the verb.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Place {
+    /// The manifest [default: devstack.yaml here or above]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+impl Cli {
+    /// The manifest that the command line or `DEVSTACK_FILE` names; what stands behind the verb wins.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        let place = match &self.verb {
+            Verb::Up(args) => Some(&args.place),
+            Verb::Down(args) => Some(&args.place),
+            Verb::Start(args) => Some(&args.place),
+            Verb::Stop(args) => Some(&args.place),
+            Verb::Restart(args) => Some(&args.place),
+            Verb::Ps(args) => Some(&args.place),
+            Verb::Status(args) => Some(&args.place),
+            Verb::Wait(args) => Some(&args.place),
+            Verb::Port(args) => Some(&args.place),
+            Verb::Url(args) => Some(&args.place),
+            Verb::Check(args) => Some(&args.place),
+            Verb::Config(args) => Some(&args.place),
+            Verb::Logs(_)
+            | Verb::Events(_)
+            | Verb::Ls(_)
+            | Verb::Completions(_)
+            | Verb::Version(_)
+            | Verb::Keeper(_)
+            | Verb::Supervise(_) => None,
+        };
+        place.and_then(|place| place.file.as_deref()).or(self.global.file.as_deref())
+    }
 }
 
 /// What `--color` can say.
@@ -142,7 +181,11 @@ pub enum Verb {
 
 /// `devstack up`
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct UpArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// These services and what they need [default: all of the active profiles]
     #[arg(value_name = "SVC")]
     pub services: Vec<UnitName>,
@@ -175,6 +218,9 @@ pub struct UpArgs {
 /// `devstack down`
 #[derive(Clone, Debug, Args)]
 pub struct DownArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// These services and what needs them [default: the whole stack]
     #[arg(value_name = "SVC")]
     pub services: Vec<UnitName>,
@@ -195,6 +241,9 @@ pub struct DownArgs {
 /// `devstack start`
 #[derive(Clone, Debug, Args)]
 pub struct StartArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// The services
     #[arg(value_name = "SVC", required = true)]
     pub services: Vec<UnitName>,
@@ -209,6 +258,9 @@ pub struct StartArgs {
 /// `devstack stop`
 #[derive(Clone, Debug, Args)]
 pub struct StopArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// The services
     #[arg(value_name = "SVC", required = true)]
     pub services: Vec<UnitName>,
@@ -226,6 +278,9 @@ pub struct StopArgs {
 /// `devstack restart`
 #[derive(Clone, Debug, Args)]
 pub struct RestartArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// The services
     #[arg(value_name = "SVC", required = true)]
     pub services: Vec<UnitName>,
@@ -240,6 +295,9 @@ pub struct RestartArgs {
 /// `devstack ps`
 #[derive(Clone, Debug, Args)]
 pub struct PsArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// Only these services
     #[arg(value_name = "SVC")]
     pub services: Vec<UnitName>,
@@ -254,6 +312,9 @@ pub struct PsArgs {
 /// `devstack status`
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// All about this service
     #[arg(value_name = "SVC")]
     pub service: Option<UnitName>,
@@ -282,6 +343,9 @@ pub struct EventsArgs {
 /// `devstack wait`
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// These services [default: all that are wanted]
     #[arg(value_name = "SVC")]
     pub services: Vec<UnitName>,
@@ -323,6 +387,9 @@ impl Goal {
 /// `devstack port`
 #[derive(Clone, Debug, Args)]
 pub struct PortArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// The service
     #[arg(value_name = "SVC")]
     pub service: UnitName,
@@ -334,6 +401,9 @@ pub struct PortArgs {
 /// `devstack url`
 #[derive(Clone, Debug, Args)]
 pub struct UrlArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// The service
     #[arg(value_name = "SVC")]
     pub service: UnitName,
@@ -341,11 +411,18 @@ pub struct UrlArgs {
 
 /// `devstack check`
 #[derive(Clone, Debug, Args)]
-pub struct CheckArgs {}
+pub struct CheckArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
+}
 
 /// `devstack config`
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
     /// Show values that look like secrets
     #[arg(long)]
     pub show_secrets: bool,
@@ -376,62 +453,4 @@ pub struct Inner {
     /// Passed on as it is.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub rest: Vec<OsString>,
-}
-
-/// A point in time as people give it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
-    /// So long ago.
-    Ago(Duration),
-    /// Then.
-    At(WallTime),
-}
-
-/// Reads `500ms`, `10s`, `1m30s`, `2h`, `1d`; says what is missing where a bare number stands.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration: write it like 500ms, 10s or 1m30s");
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("`{text}` has no unit: write {text}s for seconds or {text}ms for milliseconds"));
-    }
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    let mut largest = u64::MAX;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let millis: u64 = match &rest[..letters] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(wrong()),
-        };
-        // `5s10m` and `5s5s` are slips of the pen.
-        if millis >= largest {
-            return Err(wrong());
-        }
-        largest = millis;
-        rest = &rest[letters..];
-        let part = number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)?;
-        total = total.checked_add(part).ok_or_else(wrong)?;
-    }
-    if text.is_empty() { Err(wrong()) } else { Ok(total) }
-}
-
-/// Reads a duration (so long ago) or an RFC 3339 time.
-pub fn since(text: &str) -> Result<Since, String> {
-    let as_duration = duration(text);
-    if let Ok(span) = as_duration {
-        return Ok(Since::Ago(span));
-    }
-    match text.parse::<jiff::Timestamp>() {
-        Ok(stamp) => Ok(Since::At(WallTime(stamp.as_millisecond()))),
-        Err(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => as_duration.map(Since::Ago),
-        Err(_) => {
-            Err(format!("`{text}` is neither a duration like 10m nor a time like 2025-11-20T14:03:22Z"))
-        }
-    }
 }

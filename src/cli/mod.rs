@@ -2,6 +2,7 @@
 
 pub mod args;
 mod down;
+pub mod error;
 mod events;
 pub mod exit;
 pub mod load;
@@ -12,6 +13,10 @@ mod setup;
 mod talk;
 mod up;
 mod wait;
+pub mod when;
+
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -26,33 +26,31 @@ pub fn problem(report: &DownReport) -> Option<Problem> {
         .filter(|port| !port.free)
         .map(|port| format!("port {} held", port.port))
         .collect();
-    let left = report.survivors.len();
+    let count = report.survivors.len();
     let mut facts = Vec::new();
-    if left > 0 {
-        facts.push(format!("{} left", text::count(left, "process", "processes")));
+    if count > 0 {
+        facts.push(format!("{} left", text::count(count, "process", "processes")));
     }
     facts.extend(held);
-    if facts.is_empty() {
+    let unproven = facts.is_empty();
+    if unproven {
         facts.push("nothing proves that all is gone".to_owned());
     }
-    let lines = report
-        .survivors
-        .iter()
-        .map(|who| format!("{} (pid {}, {}): {}", who.command, who.process.pid, who.user, who.reason));
-    let mut problem = Problem::new("DS048", format!("the stop is not clean: {}", facts.join(", ")))
-        .saw_lines("left", lines);
+    let what = format!("the stop is not clean: {}", facts.join(", "));
     let ports = report.ports.iter().filter(|port| !port.free);
-    problem = problem
+    let mut problem = Problem::new("DS048", what)
+        .saw_lines("left", report.survivors.iter().map(left))
         .saw_lines("held", ports.map(|port| format!("{} by {}", port.port, owner(port.owner.as_ref()))));
-    if report.survivors.iter().any(|who| who.reason.contains("permitted")) {
-        problem = problem.hint("sudo devstack down");
-    } else if left > 0 {
-        problem = problem.hint("devstack down --force");
+    if unproven {
+        problem = problem.saw("seen", "no survivor and no held port, but not every look was possible");
     }
-    if left == 0 {
-        problem = problem.hint("end the holder, then `devstack down` again: it verifies anew");
+    // Another user's devstack has another state directory: `sudo devstack down` would find nothing.
+    let foreign = report.survivors.iter().filter(|who| who.reason.contains("permitted"));
+    let foreign: Vec<String> = foreign.map(|who| who.process.pid.to_string()).collect();
+    if !foreign.is_empty() {
+        problem = problem.hint(format!("sudo kill -KILL {}", foreign.join(" ")));
     }
-    Some(problem)
+    Some(problem.hint("devstack down  (ends what it may and verifies anew)"))
 }
 
 /// What `down` would end.
@@ -93,7 +91,7 @@ fn rows(paint: &Paint, report: &DownReport) -> String {
                 .deaf
                 .iter()
                 .map(|(process, command)| format!("{} {}", text::program(command), process.pid));
-            processes.push_str(&format!(" (deaf: {})", list(deaf)));
+            processes = format!("{processes} (deaf: {})", list(deaf));
         }
         table.row(row(if survived { bad } else { good }, unit.name.as_str(), how(unit), processes));
     }
@@ -118,36 +116,39 @@ fn rows(paint: &Paint, report: &DownReport) -> String {
 fn summary(paint: &Paint, report: &DownReport) -> String {
     let nothing = report.units.is_empty() && report.ended == 0 && report.survivors.is_empty();
     let took = text::span_of_seconds(report.seconds);
-    let mut parts = Vec::new();
+    let mut facts = Vec::new();
     if !report.clean {
-        parts.push(paint.tone(Tone::Bad, &format!("not clean after {took}")));
+        facts.push(paint.tone(Tone::Bad, &format!("not clean after {took}")));
     } else if nothing {
-        parts.push("nothing was running".to_owned());
+        facts.push("nothing was running".to_owned());
     } else {
-        parts.push(format!("stopped in {took}"));
+        facts.push(format!("stopped in {took}"));
     }
     if !nothing {
         let mut ended = format!("{} ended", text::count(report.ended as usize, "process", "processes"));
         if report.forced > 0 {
-            ended.push_str(&format!(", {} by force", report.forced));
+            ended = format!("{ended}, {} by force", report.forced);
         }
-        parts.push(ended);
+        facts.push(ended);
     }
     let left = report.survivors.len();
-    parts.push(paint.tone(if left == 0 { Tone::Good } else { Tone::Bad }, &format!("{left} left")));
+    facts.push(paint.tone(if left == 0 { Tone::Good } else { Tone::Bad }, &format!("{left} left")));
     for (free, word, tone) in [(false, "held", Tone::Bad), (true, "free", Tone::Plain)] {
         let ports: Vec<String> =
             report.ports.iter().filter(|port| port.free == free).map(|port| port.port.to_string()).collect();
         if !ports.is_empty() {
             let noun = if ports.len() == 1 { "port" } else { "ports" };
-            parts.push(paint.tone(tone, &format!("{noun} {} {word}", ports.join(" "))));
+            facts.push(paint.tone(tone, &format!("{noun} {} {word}", ports.join(" "))));
         }
     }
-    format!("{}\n", parts.join(&format!(" {} ", paint.marks().dot)))
+    format!("{}\n", facts.join(&format!(" {} ", paint.marks().dot)))
 }
 
 fn columns() -> Table {
-    Table::new(&[Align::Left, Align::Left, Align::Left, Align::Left]).spaced(2, 1).at_least(&[1, 16, 37])
+    Table::new(&[Align::Left, Align::Left, Align::Left, Align::Left])
+        .spaced(2, 1)
+        .at_least(&[1, 16, 37])
+        .uncut()
 }
 
 fn row(symbol: (&str, Tone), name: &str, what: String, rest: String) -> Vec<Cell> {
@@ -196,7 +197,7 @@ fn swept(swept: &[Ended]) -> String {
 fn left(survivor: &Survivor) -> String {
     let Survivor { process, command, user, evidence, reason, unit } = survivor;
     let of = unit.as_ref().map(|unit| format!(" of {unit}")).unwrap_or_default();
-    format!("{reason}: pid {}, {user}{of}, ours by {evidence}: {command}", process.pid)
+    format!("pid {}{of}, user {user}: {reason} (evidence: {evidence}): {command}", process.pid)
 }
 
 fn owner(holder: Option<&crate::domain::PortHolder>) -> String {

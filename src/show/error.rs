@@ -48,7 +48,7 @@ impl Problem {
         self
     }
 
-    /// The error as text, with its line ends.
+    /// The error as text, with its line ends. Nothing is cut: half a command or half a reason helps nobody.
     #[must_use]
     pub fn render(&self, paint: &Paint) -> String {
         let label_width = self.evidence.iter().map(|(label, _)| text::width(label)).max().unwrap_or(0).max(3);
@@ -61,15 +61,7 @@ impl Problem {
             .enumerate()
             .map(|(at, text)| (if at == 0 { "try" } else { "" }, text, Tone::Good));
         for (label, line, tone) in seen.chain(tried) {
-            let mut line = paint.clean(line);
-            // A remedy is never cut: half a command is worse than a long line.
-            if let (Some(columns), Tone::Plain) = (paint.width(), tone) {
-                line = text::truncate(
-                    &line,
-                    columns.saturating_sub(label_width + 4).max(20),
-                    paint.marks().ellipsis,
-                );
-            }
+            let line = paint.clean(line);
             let fill = label_width - text::width(label) + 2;
             let shown = format!("  {}{:fill$}{}", paint.tone(Tone::Dim, label), "", paint.tone(tone, &line));
             out.push_str(shown.trim_end());
@@ -187,7 +179,7 @@ pub fn holder(holder: &PortHolder) -> String {
     }
     text.push(')');
     if let Some((name, dir)) = &holder.stack {
-        text.push_str(&format!(", of the devstack stack `{name}` in {dir}"));
+        return format!("{text}, of the devstack stack `{name}` in {dir}");
     }
     text
 }
@@ -218,7 +210,9 @@ fn not_found(unit: &UnitName, program: &str, path: &str, near: &[String]) -> Pro
     } else {
         problem.saw("PATH", path)
     };
-    if near.is_empty() {
+    if path.is_empty() {
+        problem.hint(format!("create it, or correct command of {unit} in the manifest"))
+    } else if near.is_empty() {
         problem.hint(format!("install {program}, or correct command of {unit} in the manifest"))
     } else {
         problem.saw("similar", near.join(", ")).hint(format!("correct command of {unit} in the manifest"))

@@ -47,7 +47,6 @@ impl Progress {
     pub fn tick(&mut self, now: WallTime) {
         if let Some(bar) = &self.bar {
             bar.set_message(self.track.block(now, &self.door.err).join("\n"));
-            bar.tick();
         }
     }
 

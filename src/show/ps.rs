@@ -1,6 +1,6 @@
 //! `ps`: every process of every service, as a tree by parentage or as a flat table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::paint::{Paint, Tone, state_word};
 use super::table::{Align, Cell, Table};
@@ -80,8 +80,8 @@ pub fn reason(found_by: FoundBy) -> &'static str {
 /// Name, directory and supervisor of the stack.
 pub(super) fn stack_line(paint: &Paint, view: &StackView) -> String {
     let supervisor = match view.supervisor {
-        Some(pid) => Cell::new(Tone::Dim, format!(" supervisor {pid}")),
-        None => Cell::new(Tone::Warn, " no supervisor"),
+        Some(pid) => Cell::new(Tone::Dim, format!("supervisor {pid}")),
+        None => Cell::new(Tone::Warn, "no supervisor"),
     };
     let mut table = Table::new(&[]);
     table.across(vec![
@@ -103,11 +103,9 @@ fn unit_line(paint: &Paint, unit: &UnitView) -> Vec<Cell> {
     if unit.restarts > 0 {
         line.push(Cell::new(Tone::Warn, text::count(unit.restarts as usize, "restart", "restarts")));
     }
-    if let Some(exit) = unit.exit.filter(|_| unit.processes.is_empty() && unit.state != State::Completed) {
-        line.push(Cell::new(Tone::Dim, exit.to_string()));
-    }
-    if let Some(note) = &unit.note {
-        line.push(Cell::new(Tone::Dim, note.clone()));
+    let end = unit.exit.filter(|_| unit.processes.is_empty() && unit.state != State::Completed);
+    if let Some(note) = unit.note.clone().or_else(|| end.map(|exit| exit.to_string())) {
+        line.push(Cell::new(Tone::Dim, note));
     }
     line
 }
@@ -126,39 +124,38 @@ fn rows(paint: &Paint, table: &mut Table, processes: &[ProcessView], reasons: bo
     }
 }
 
+/// Deeper than this, the branches in front of a command line grow no more.
+const MAX_DEPTH: usize = 24;
+
 /// Parents before their children, each with the branches in front of it.
 fn in_order<'a>(paint: &Paint, processes: &'a [ProcessView]) -> Vec<(String, &'a ProcessView)> {
     let known: BTreeSet<i32> = processes.iter().map(|process| process.pid).collect();
-    let is_root = |process: &&ProcessView| !known.contains(&process.ppid) || process.ppid == process.pid;
-    let mut done = BTreeSet::new();
-    let mut out = Vec::with_capacity(processes.len());
-    // A stack and not a recursion: a chain of ten thousand parents is a fork bomb's normal shape.
-    let mut open: Vec<(String, String, &ProcessView)> =
-        processes.iter().filter(is_root).map(|root| (String::new(), String::new(), root)).collect();
+    let mut children: BTreeMap<i32, Vec<&ProcessView>> = BTreeMap::new();
+    let mut open: Vec<(String, String, usize, &ProcessView)> = Vec::new();
+    for process in processes {
+        if !known.contains(&process.ppid) || process.ppid == process.pid {
+            open.push((String::new(), String::new(), 0, process));
+        } else {
+            children.entry(process.ppid).or_default().push(process);
+        }
+    }
     open.reverse();
     let marks = paint.marks();
-    while let Some((own, below, process)) = open.pop() {
-        if !done.insert(process.pid) {
-            continue;
-        }
-        let children: Vec<&ProcessView> = processes
-            .iter()
-            .filter(|child| child.ppid == process.pid && !done.contains(&child.pid))
-            .collect();
-        let last = children.len().saturating_sub(1);
-        for (at, child) in children.into_iter().enumerate().rev() {
+    let mut out = Vec::with_capacity(processes.len());
+    // A stack and not a recursion: a chain of ten thousand parents is a fork bomb's normal shape.
+    while let Some((own, below, depth, process)) = open.pop() {
+        let born = children.remove(&process.pid).unwrap_or_default();
+        let last = born.len().saturating_sub(1);
+        for (at, child) in born.into_iter().enumerate().rev() {
             let (branch, bar) = if at == last { (marks.last, "   ") } else { (marks.branch, marks.pipe) };
-            open.push((format!("{below}{branch}"), format!("{below}{bar}"), child));
+            let deeper = if depth < MAX_DEPTH { format!("{below}{bar}") } else { below.clone() };
+            open.push((format!("{below}{branch}"), deeper, depth + 1, child));
         }
         out.push((own, process));
     }
     // Two snapshots of a changing world can hold a circle: nothing of it may be lost.
-    out.extend(
-        processes
-            .iter()
-            .filter(|process| !done.contains(&process.pid))
-            .map(|process| (String::new(), process)),
-    );
+    let circle = children.into_values().flatten();
+    out.extend(circle.map(|process| (String::new(), process)));
     out
 }
 

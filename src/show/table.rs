@@ -53,6 +53,7 @@ pub struct Table {
     rows: Vec<Row>,
     indent: usize,
     gap: usize,
+    uncut: bool,
 }
 
 impl Table {
@@ -60,7 +61,7 @@ impl Table {
     #[must_use]
     pub fn new(columns: &[Align]) -> Self {
         let columns = columns.iter().map(|align| (*align, 0)).collect();
-        Self { columns, header: None, rows: Vec::new(), indent: 0, gap: 2 }
+        Self { columns, header: None, rows: Vec::new(), indent: 0, gap: 2, uncut: false }
     }
 
     /// Words above the columns.
@@ -87,23 +88,32 @@ impl Table {
         self
     }
 
+    /// Long lines wrap on a terminal instead of being cut: for what must be read to its end.
+    #[must_use]
+    pub fn uncut(mut self) -> Self {
+        self.uncut = true;
+        self
+    }
+
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(Row::Cells(cells));
     }
 
-    /// Adds a line that stands across the columns; its pieces are one space apart.
+    /// Adds a line that stands across the columns: a symbol, then pieces two spaces apart.
     pub fn across(&mut self, pieces: Vec<Cell>) {
         self.rows.push(Row::Across(pieces));
     }
 
     /// The table as lines, each with its line end.
     #[must_use]
-    pub fn render(self, paint: &Paint) -> String {
+    pub fn render(mut self, paint: &Paint) -> String {
         let header = self
             .header
+            .take()
             .map(|words| Row::Cells(words.into_iter().map(|word| Cell::new(Tone::Dim, word)).collect()));
-        let rows: Vec<Row> = header.into_iter().chain(self.rows).map(|row| row.cleaned(paint)).collect();
+        let rows: Vec<Row> =
+            header.into_iter().chain(std::mem::take(&mut self.rows)).map(|row| row.cleaned(paint)).collect();
         let mut widths: Vec<usize> = self.columns.iter().map(|(_, least)| *least).collect();
         for row in &rows {
             let Row::Cells(cells) = row else { continue };
@@ -113,25 +123,33 @@ impl Table {
                 *width = (*width).max(text::width(&cell.text));
             }
         }
+        let limit = paint.width().filter(|_| !self.uncut);
         let mut out = String::new();
         for row in &rows {
-            let line = match row {
-                Row::Cells(cells) => self
-                    .columns
-                    .iter()
-                    .zip(&widths)
-                    .zip(cells)
-                    .map(|(((align, _), width), cell)| (cell, Some((*align, *width))))
-                    .collect(),
-                Row::Across(pieces) => pieces.iter().map(|piece| (piece, None)).collect(),
-            };
-            let (indent, gap) = match row {
-                Row::Cells(_) => (self.indent, self.gap),
-                Row::Across(_) => (0, 1),
-            };
-            write_line(&mut out, paint, indent, gap, line);
+            write_line(&mut out, paint, limit, self.placed(row, &widths));
         }
         out
+    }
+
+    /// The cells of a line, each with the spaces that belong before and after it.
+    fn placed<'a>(&self, row: &'a Row, widths: &[usize]) -> Vec<(&'a Cell, usize, usize)> {
+        match row {
+            Row::Cells(cells) => {
+                let places = self.columns.iter().zip(widths).zip(cells).enumerate();
+                let place = places.map(|(at, (((align, _), width), cell))| {
+                    let gap = if at == 0 { self.indent } else { self.gap };
+                    let fill = width.saturating_sub(text::width(&cell.text));
+                    match align {
+                        Align::Left => (cell, gap, fill),
+                        Align::Right => (cell, gap + fill, 0),
+                    }
+                });
+                place.collect()
+            }
+            Row::Across(pieces) => {
+                pieces.iter().enumerate().map(|(at, piece)| (piece, at.min(2), 0)).collect()
+            }
+        }
     }
 }
 
@@ -148,39 +166,23 @@ impl Row {
 }
 
 /// Writes one line; spaces are only written once something follows them, so that no line ends in a space.
-fn write_line(
-    out: &mut String,
-    paint: &Paint,
-    indent: usize,
-    gap: usize,
-    cells: Vec<(&Cell, Option<(Align, usize)>)>,
-) {
-    let mut owed = indent;
+fn write_line(out: &mut String, paint: &Paint, limit: Option<usize>, cells: Vec<(&Cell, usize, usize)>) {
     let mut used = 0;
-    for (at, (cell, place)) in cells.into_iter().enumerate() {
-        if at > 0 {
-            owed += gap;
-        }
-        let own = text::width(&cell.text);
-        let fill = place.map_or(0, |(_, width)| width.saturating_sub(own));
-        let before = if matches!(place, Some((Align::Right, _))) { fill } else { 0 };
+    let mut owed = 0;
+    for (cell, before, after) in cells {
         owed += before;
         if !cell.text.is_empty() {
-            let room = paint.width().map(|width| width.saturating_sub(used + owed));
-            let shown = match room {
-                Some(0) => break,
-                Some(room) => text::truncate(&cell.text, room, paint.marks().ellipsis),
-                None => cell.text.clone(),
-            };
+            let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(used + owed));
+            if room == 0 {
+                break;
+            }
+            let shown = text::truncate(&cell.text, room, paint.marks().ellipsis);
             out.extend(std::iter::repeat_n(' ', owed));
             out.push_str(&paint.tone(cell.tone, &shown));
             used += owed + text::width(&shown);
             owed = 0;
-            if shown.len() < cell.text.len() && room.is_some_and(|room| own > room) {
-                break;
-            }
         }
-        owed += fill - before;
+        owed += after;
     }
     out.push('\n');
 }
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn colours_do_not_move_anything() {
         let text = table().render(&Paint::plain().with_color());
-        assert!(text.contains("\u{1b}[32mapi\u{1b}[39m     41223"), "{text:?}");
+        assert!(text.contains("\u{1b}[32mapi\u{1b}[0m     41223"), "{text:?}");
     }
 
     #[test]

