@@ -129,7 +129,11 @@ impl Gathering<'_> {
     /// Adds the sessions that are wholly ours; says whether anyone was added.
     fn add_sessions(&mut self) -> bool {
         let ours = self.sessions();
-        let inside = |stat: &crate::sys::proc::Stat| Some((stat.id()?, ours.get(&stat.sid)?.clone()));
+        // Whoever has a proof of its own keeps it: nobody is proven by the session that it itself proves.
+        let inside = |stat: &crate::sys::proc::Stat| {
+            let id = stat.id().filter(|id| !self.found.contains_key(id))?;
+            Some((id, ours.get(&stat.sid)?.clone()))
+        };
         let new: Vec<(ProcId, Option<UnitName>)> = self.world.all().filter_map(inside).collect();
         new.into_iter()
             .fold(false, |any, (id, unit)| self.add(id, FoundBy::Session, unit.as_ref(), None) || any)
