@@ -1,17 +1,21 @@
-//! The cage of one life.
+//! The cage of one life, and its members.
 
 use std::collections::BTreeSet;
 
-use crate::cage::World;
+use crate::cage::census::{Net, gather};
+use crate::cage::guard::{Guard, user_of};
+use crate::cage::stop::{self, Prey};
+use crate::cage::world::World;
 use crate::domain::{FoundBy, Life, Mark, ProcId, ProcessView, Signal, Survivor, UnitName};
 use crate::sys::cgroup::Leaf;
-use crate::sys::pidfd::Pidfd;
-use crate::sys::proc::Stat;
+use crate::sys::pidfd::{Pidfd, PidfdError};
+use crate::sys::proc::{self, Stat};
 
 /// How thoroughly members are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Down from the keeper and the leader, and the cgroup: cheap, complete while the keeper lives.
+    /// Down from the keeper and the leader, and the cgroup: cheap, complete while the keeper lives. Without a keeper
+    /// also what the ledger knows.
     Tree,
     /// The whole process table: parentage, cgroup, ledger, sessions, both marks.
     Full,
@@ -24,19 +28,65 @@ pub struct Member {
     pub id: ProcId,
     /// The process table's line on it.
     pub stat: Stat,
-    /// Its user, where it could be read.
-    pub uid: Option<u32>,
     /// The strongest proof.
     pub found_by: FoundBy,
-    /// Whose child it was when seen: re-checked before a signal where parentage is the proof.
+    /// The unit that it belongs to, if to one that is known.
+    pub unit: Option<UnitName>,
+    /// Whose child it was, where parentage is the proof: looked at again before a signal.
     pub parent: Option<ProcId>,
+    /// The proof in more words than [`FoundBy`] has.
+    pub(super) detail: Option<String>,
 }
 
 impl Member {
-    /// As `ps` shows it; `now_ms` is milliseconds since boot.
+    /// Its command line, or `[name]`; control characters escaped.
     #[must_use]
-    pub fn view(&self, _now_ms: u64) -> ProcessView {
-        todo!()
+    pub fn command(&self) -> String {
+        proc::command(&self.stat)
+    }
+
+    /// Its user, by name.
+    #[must_use]
+    pub fn user(&self) -> String {
+        user_of(self.id.pid.get())
+    }
+
+    /// The proof in words.
+    #[must_use]
+    pub fn evidence(&self) -> String {
+        let words = match self.found_by {
+            FoundBy::Leader => "the first process of its life",
+            FoundBy::Parentage => "a descendant of the service",
+            FoundBy::Cgroup => "in the service's cgroup",
+            FoundBy::Ledger => "recorded as a member while its parentage could be seen",
+            FoundBy::Session => "in a session of the service",
+            FoundBy::Mark => "carries the stack's mark",
+            FoundBy::Pattern => "matches a sweep pattern",
+        };
+        self.detail.clone().unwrap_or_else(|| words.to_owned())
+    }
+
+    /// As `ps` shows it.
+    #[must_use]
+    pub fn view(&self) -> ProcessView {
+        let age = proc::age(self.stat.start);
+        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        #[expect(clippy::cast_precision_loss, reason = "a share in percent needs no more than 52 bits")]
+        let seconds = self.stat.cpu_ticks as f64 / proc::clock_ticks() as f64;
+        // In its first tick a process may show a full tick of work: below that a share means nothing.
+        let cpu_percent = if age_ms < 10 { 0.0 } else { 100.0 * seconds / age.as_secs_f64() };
+        ProcessView {
+            pid: self.id.pid.get(),
+            start: self.id.start,
+            ppid: self.stat.ppid,
+            pgid: self.stat.pgid,
+            sid: self.stat.sid,
+            command: self.command(),
+            cpu_percent,
+            memory_bytes: self.stat.rss,
+            age_ms,
+            found_by: self.found_by,
+        }
     }
 }
 
@@ -57,7 +107,7 @@ pub struct Cage {
     pub leader: ProcId,
     /// The life's cgroup.
     pub cgroup: Option<Leaf>,
-    /// Every member ever seen.
+    /// Every member ever seen, of this boot of the machine.
     pub ledger: BTreeSet<ProcId>,
     /// Processes that must never be signalled whatever proof there is: the client that asked, and its ancestors.
     pub spared: BTreeSet<ProcId>,
@@ -65,11 +115,11 @@ pub struct Cage {
 }
 
 /// What an ask came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskOutcome {
     /// Members that got the signal now.
     pub heard: u32,
-    /// Members that could not or must not get it.
+    /// Members that could not or must not get it; each is told once.
     pub refused: Vec<ProcId>,
 }
 
@@ -83,52 +133,106 @@ pub struct KillOutcome {
 }
 
 impl Cage {
-    /// The cage of a life that has just begun.
+    /// The cage of a life whose leader has just been born.
     #[must_use]
     pub fn new(
-        _unit: UnitName,
-        _life: Life,
-        _mark: Mark,
-        _stack: Mark,
-        _keeper: Option<ProcId>,
-        _leader: ProcId,
+        unit: UnitName,
+        life: Life,
+        mark: Mark,
+        stack: Mark,
+        keeper: Option<ProcId>,
+        leader: ProcId,
     ) -> Self {
-        todo!()
+        let (ledger, spared, asked) = (BTreeSet::from([leader]), BTreeSet::new(), BTreeSet::new());
+        Self { unit, life, mark, stack, keeper, leader, cgroup: None, ledger, spared, asked }
     }
+
+    /// Whether its keeper lives: then its tree is complete, and its `ECHILD` will be the proof of its end.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.keeper.is_some_and(proc::is_alive)
+    }
+
     /// The living members, each once, with the strongest proof.
     #[must_use]
-    pub fn census(&self, _world: &mut World, _depth: Depth) -> Vec<Member> {
-        todo!()
+    pub fn census(&self, world: &mut World, depth: Depth) -> Vec<Member> {
+        gather(&Net { lives: vec![self], stack: None, hearth: None }, world, depth)
     }
+
     /// Enters members into the ledger; returns those that are new, for the ledger on disk.
-    pub fn note(&mut self, _members: &[Member]) -> Vec<ProcId> {
-        todo!()
+    pub fn note(&mut self, members: &[Member]) -> Vec<ProcId> {
+        members.iter().map(|member| member.id).filter(|id| self.ledger.insert(*id)).collect()
     }
+
     /// Sends the signal to each member that has not had one yet; stopped ones are woken after it.
-    pub fn ask(&mut self, _signal: Signal) -> AskOutcome {
-        todo!()
+    ///
+    /// The leader's group gets it as a whole where that reaches members only, everyone else by itself. Call it again
+    /// when members have ended or were born: who has had it is left in peace.
+    pub fn ask(&mut self, signal: Signal) -> AskOutcome {
+        let mut asked = std::mem::take(&mut self.asked);
+        let outcome = stop::ask(self, &mut asked, signal);
+        self.asked = asked;
+        outcome
     }
+
     /// Forgets who has been asked: a new stop begins.
     pub fn forget_asked(&mut self) {
         self.asked.clear();
     }
+
     /// Freeze, count, SIGKILL, in bounded rounds. Does not wait for the ends: await [`Cage::watch`] or the keeper.
     pub fn kill(&mut self) -> KillOutcome {
-        todo!()
+        stop::kill(self)
     }
+
     /// Whether two full looks in a row find no member. With a living keeper its `ECHILD` is the better proof.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        todo!()
+        (0..2).all(|_| self.census(&mut World::new(), Depth::Full).is_empty())
     }
+
     /// Handles on living members, at most `limit`, to wait for their ends.
     #[must_use]
-    pub fn watch(&self, _limit: usize) -> Vec<Pidfd> {
-        todo!()
+    pub fn watch(&self, limit: usize) -> Vec<Pidfd> {
+        stop::watch(self, limit)
     }
+
     /// The members that live on, each with the reason.
     #[must_use]
     pub fn survivors(&self) -> Vec<Survivor> {
-        todo!()
+        stop::survivors(self)
+    }
+
+    /// Ends the keeper by SIGKILL: only for one that hangs over an empty cage, or when all else of the stack has ended.
+    pub fn end_keeper(&self) -> Result<(), PidfdError> {
+        let Some(keeper) = self.keeper else { return Ok(()) };
+        let Some(stat) = proc::stat(keeper.pid.get()) else { return Ok(()) };
+        let member =
+            Member { id: keeper, stat, found_by: FoundBy::Ledger, unit: None, parent: None, detail: None };
+        let guard = Guard { ending_machinery: true, ..self.guard() };
+        match guard.deliver(&mut World::new(), &member, Signal::KILL, false) {
+            Ok(()) | Err(stop::Denial::Kernel(PidfdError::Gone)) => Ok(()),
+            Err(stop::Denial::Kernel(error)) => Err(error),
+            Err(stop::Denial::Refused(_)) => Err(PidfdError::NotPermitted),
+        }
+    }
+}
+
+impl Prey for Cage {
+    fn look(&self, world: &mut World) -> Vec<Member> {
+        self.census(world, if self.is_kept() { Depth::Tree } else { Depth::Full })
+    }
+
+    fn guard(&self) -> Guard {
+        let marks = BTreeSet::from([self.mark.clone(), self.stack.clone()]);
+        Guard { marks, spared: self.spared.clone(), ending_machinery: false }
+    }
+
+    fn leaves(&self) -> Vec<&Leaf> {
+        self.cgroup.iter().collect()
+    }
+
+    fn leader(&self) -> Option<ProcId> {
+        Some(self.leader)
     }
 }

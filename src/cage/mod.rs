@@ -4,21 +4,25 @@
 //! A look at the machine is a [`World`]: read lazily, shared by all cages that are counted at the same moment, and
 //! thrown away. Nothing is signalled but through a [`crate::sys::pidfd::Pidfd`] whose start time was read again.
 
+mod census;
+mod evidence;
+mod guard;
 mod holder;
 mod life;
+mod marks;
 mod safety;
+mod stop;
 mod stray;
 mod verify;
 mod world;
 
-pub use holder::{holder, holders, listening};
+pub use holder::{Claim, claim, holder, holders, listening};
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member};
+pub use marks::memfd_name;
 pub use safety::{Facts, Refusal, Verdict, may_signal};
-pub use stray::{Hearth, Sought, StackFacts, Strays, seek};
+pub use stray::{Hearth, Sought, StackFacts, Strays, seek, strays};
 pub use verify::verify;
 pub use world::World;
-
-use crate::domain::Mark;
 
 /// Environment variable with the life's mark.
 pub const ENV_LIFE: &str = "DEVSTACK_LIFE";
@@ -29,9 +33,3 @@ pub const ENV_STACK_ID: &str = "DEVSTACK_STACK_ID";
 pub const ENV_STACK: &str = "DEVSTACK_STACK";
 /// Environment variable with the manifest's directory, for people.
 pub const ENV_DIR: &str = "DEVSTACK_DIR";
-
-/// The name of the memfd that marks a life's processes: `devstack:STACK_ID:LIFE`.
-#[must_use]
-pub fn memfd_name(stack: &Mark, life: &Mark) -> String {
-    format!("devstack:{}:{}", stack.as_str(), life.as_str())
-}

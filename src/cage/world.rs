@@ -1,24 +1,157 @@
 //! One look at the process table, read lazily and shared by all that is counted at the same moment.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 
+use crate::cage::marks::Marks;
 use crate::domain::ProcId;
+use crate::sys::proc::{self, Stat};
 
 /// One look at the process table. Make a new one for each moment; it never refreshes itself.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct World {
-    spared: BTreeSet<ProcId>,
+    table: HashMap<i32, Option<Seen>>,
+    children: HashMap<i32, Vec<i32>>,
+    whole: bool,
+    line: OnceCell<Vec<Stat>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    stat: Stat,
+    marks: Option<Marks>,
 }
 
 impl World {
     /// A look that reads only what is asked for.
     #[must_use]
     pub fn new() -> Self {
-        todo!()
+        Self::default()
+    }
+
+    /// Reads the line of every process, once.
+    pub fn read_all(&mut self) {
+        if self.whole {
+            return;
+        }
+        self.whole = true;
+        for pid in proc::pids() {
+            self.stat(pid);
+        }
+        self.children.clear();
+        for seen in self.table.values().flatten() {
+            self.children.entry(seen.stat.ppid).or_default().push(seen.stat.pid);
+        }
+    }
+
+    /// Whether every process was read: only then does absence mean anything.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The line of the process that has this number.
+    pub fn stat(&mut self, pid: i32) -> Option<&Stat> {
+        let seen = self.table.entry(pid);
+        seen.or_insert_with(|| proc::stat(pid).map(|stat| Seen { stat, marks: None }))
+            .as_ref()
+            .map(|it| &it.stat)
+    }
+
+    /// The line of exactly this process, if it still runs.
+    pub fn alive(&mut self, id: ProcId) -> Option<&Stat> {
+        self.stat(id.pid.get()).filter(|stat| stat.start == id.start && !stat.is_gone())
+    }
+
+    /// Every process that was read and runs, kernel threads left out.
+    pub fn all(&self) -> impl Iterator<Item = &Stat> {
+        let stats = self.table.values().flatten().map(|seen| &seen.stat);
+        stats.filter(|stat| !stat.kernel && !stat.is_gone())
+    }
+
+    /// The children of a process that were born within its life and run.
+    pub(super) fn children(&mut self, parent: ProcId) -> Vec<ProcId> {
+        let pid = parent.pid.get();
+        if !self.whole && !self.children.contains_key(&pid) {
+            let listed = self.alive(parent).cloned().map(|stat| proc::children(&stat));
+            match listed {
+                Some(Some(list)) => {
+                    self.children.insert(pid, list);
+                }
+                Some(None) => self.read_all(),
+                None => return Vec::new(),
+            }
+        }
+        let listed = self.children.get(&pid).cloned().unwrap_or_default();
+        let born_here = |world: &mut Self, child: i32| {
+            let stat = world.stat(child)?;
+            // A number that was given away again shows as a child that is older than its parent, or not its child.
+            let its_child = stat.ppid == pid && stat.start >= parent.start && !stat.is_gone();
+            its_child.then(|| stat.id()).flatten()
+        };
+        listed.into_iter().filter_map(|child| born_here(self, child)).collect()
+    }
+
+    /// All living descendants of these processes, these left out.
+    pub(super) fn descendants(&mut self, roots: &[ProcId]) -> BTreeSet<ProcId> {
+        let mut found = BTreeSet::new();
+        let mut open = roots.to_vec();
+        while let Some(parent) = open.pop() {
+            for child in self.children(parent) {
+                if found.insert(child) {
+                    open.push(child);
+                }
+            }
+        }
+        found
+    }
+
+    /// The marks that a process carries, as far as they may be read.
+    pub(super) fn marks(&mut self, pid: i32) -> Marks {
+        self.stat(pid);
+        let Some(Some(seen)) = self.table.get_mut(&pid) else { return Marks::default() };
+        seen.marks.get_or_insert_with(|| Marks::read(pid)).clone()
+    }
+
+    /// This process and its ancestors: shell, terminal, editor, CI.
+    pub(super) fn own_line(&self) -> &[Stat] {
+        self.line.get_or_init(|| {
+            let me = i32::try_from(std::process::id()).unwrap_or(0);
+            let ancestors = proc::ancestors(me);
+            let own = std::iter::once(me).chain(ancestors.into_iter().map(|id| id.pid.get()));
+            own.filter_map(proc::stat).collect()
+        })
     }
 }
-impl Default for World {
-    fn default() -> Self {
-        Self::new()
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lazy_and_a_whole_look_see_the_same_tree() {
+        let mut shell = std::process::Command::new("/bin/sh")
+            .args(["-c", "sleep 63.1 & echo; wait"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh exists");
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(shell.stdout.take().expect("piped"));
+        std::io::BufRead::read_line(&mut out, &mut line).expect("the shell says when its child runs");
+        let pid = i32::try_from(shell.id()).ok().and_then(crate::domain::Pid::new).expect("a pid");
+        let root = proc::identify(pid).expect("it runs");
+        let lazy = World::new().descendants(&[root]);
+        let mut world = World::new();
+        world.read_all();
+        assert_eq!(world.descendants(&[root]), lazy);
+        assert_eq!(lazy.len(), 1);
+        // A parent that was born after its child is another process with the same number.
+        let later = ProcId { start: root.start + 1, ..root };
+        assert!(world.descendants(&[later]).is_empty());
+        for id in lazy.into_iter().chain([root]) {
+            let handle = crate::sys::pidfd::Pidfd::open(id).expect("it runs");
+            handle.send(crate::domain::Signal::KILL).expect("it is ours");
+        }
+        shell.wait().expect("it can be reaped");
     }
 }

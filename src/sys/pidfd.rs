@@ -1,8 +1,18 @@
 //! A handle on exactly one process: the only way anything is signalled.
 
+#[cfg(target_os = "linux")]
+#[path = "pidfd_linux.rs"]
+mod os;
+#[cfg(not(target_os = "linux"))]
+#[path = "pidfd_macos.rs"]
+mod os;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::domain::{ProcId, Signal};
+use crate::sys::proc;
 
 /// Why a process cannot be held or signalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +31,17 @@ pub enum PidfdError {
     Other(i32),
 }
 
+impl From<i32> for PidfdError {
+    fn from(errno: i32) -> Self {
+        match errno {
+            libc::ESRCH => Self::Gone,
+            libc::EPERM | libc::EACCES => Self::NotPermitted,
+            libc::ENOSYS | libc::ENOTSUP => Self::Unsupported,
+            other => Self::Other(other),
+        }
+    }
+}
+
 /// A process that cannot be mistaken for another. The descriptor is readable once the process has ended.
 #[derive(Debug)]
 pub struct Pidfd {
@@ -30,31 +51,82 @@ pub struct Pidfd {
 
 impl Pidfd {
     /// Takes hold of exactly this process.
-    pub fn open(_id: ProcId) -> Result<Self, PidfdError> {
-        todo!()
+    pub fn open(id: ProcId) -> Result<Self, PidfdError> {
+        let fd = os::open(id.pid)?;
+        // The number may have been given away before we took hold: only now does a look at the start time count.
+        if proc::is_alive(id) { Ok(Self { id, fd }) } else { Err(PidfdError::Gone) }
     }
+
     /// Which process it is.
     #[must_use]
     pub fn id(&self) -> ProcId {
         self.id
     }
+
     /// Sends it a signal.
-    pub fn send(&self, _signal: Signal) -> Result<(), PidfdError> {
-        todo!()
+    pub fn send(&self, signal: Signal) -> Result<(), PidfdError> {
+        os::send(&self.fd, self.id, signal)
     }
+
     /// Sends a signal to the process group whose number is this process's (Linux 6.9; else `Unsupported`).
-    pub fn send_group(&self, _signal: Signal) -> Result<(), PidfdError> {
-        todo!()
+    pub fn send_group(&self, signal: Signal) -> Result<(), PidfdError> {
+        os::send_group(&self.fd, signal)
     }
+
     /// Whether it has ended, all its threads included.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        todo!()
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 }
 
 impl AsFd for Pidfd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::domain::Pid;
+
+    fn spawn() -> (std::process::Child, ProcId) {
+        let child = Command::new("sleep").arg("61.7").spawn().expect("sleep exists");
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::new).expect("a pid");
+        let id = proc::identify(pid).expect("it runs");
+        (child, id)
+    }
+
+    #[test]
+    fn exactly_this_process_is_signalled_and_its_end_seen() {
+        let (mut child, id) = spawn();
+        let other = ProcId { start: id.start + 1, ..id };
+        assert_eq!(Pidfd::open(other).expect_err("another start is another process"), PidfdError::Gone);
+        let handle = Pidfd::open(id).expect("it runs");
+        assert!(!handle.has_ended());
+        handle.send(Signal::KILL).expect("it is ours");
+        let mut fds = [PollFd::new(&handle, PollFlags::IN)];
+        poll(&mut fds, None).expect("its end can be awaited");
+        assert!(handle.has_ended());
+        // Not reaped yet: a zombie without threads counts as gone.
+        assert_eq!(Pidfd::open(id).expect_err("it has ended"), PidfdError::Gone);
+        child.wait().expect("it can be reaped");
+        assert_eq!(handle.send(Signal::TERM), Err(PidfdError::Gone));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_leads_no_group_gets_no_group_signal() {
+        let (mut child, id) = spawn();
+        let handle = Pidfd::open(id).expect("it runs");
+        // It shares the group of this test: the kernel must not take the number for a group, and we live on.
+        assert!(handle.send_group(Signal::TERM).is_err());
+        handle.send(Signal::KILL).expect("it is ours");
+        child.wait().expect("it can be reaped");
     }
 }

@@ -1,142 +1,211 @@
 //! The process table: what the kernel tells about any process, read and never guessed.
 
+#[cfg(target_os = "linux")]
+#[path = "proc_linux.rs"]
+mod os;
+#[cfg(not(target_os = "linux"))]
+#[path = "proc_macos.rs"]
+mod os;
+#[path = "proc_stat.rs"]
+mod stat;
+
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::domain::ProcId;
+use crate::domain::{Pid, ProcId};
 
-/// What a process does at the moment it is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunState {
-    /// Runs or wants to.
-    Running,
-    /// Waits, and a signal would wake it.
-    Sleeping,
-    /// Waits in the kernel, deaf even to SIGKILL until it returns (state D).
-    Uninterruptible,
-    /// Stopped by a signal.
-    Stopped,
-    /// Stopped by its debugger.
-    Traced,
-    /// Its first thread has ended; the others may live.
-    Zombie,
-    /// Being taken away, or unknown to us.
-    Other,
-}
+pub use stat::{RunState, Stat, parse_stat, visible};
 
-/// One line of the process table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stat {
-    /// Number, as read: it may be 1.
-    pub pid: i32,
-    /// Short name, as its program set it (at most 15 bytes on Linux).
-    pub comm: String,
-    /// State of its first thread.
-    pub state: RunState,
-    /// Parent; 0 where it has none that can be seen.
-    pub ppid: i32,
-    /// Process group.
-    pub pgid: i32,
-    /// Session.
-    pub sid: i32,
-    /// A thread of the kernel itself.
-    pub kernel: bool,
-    /// Time on a core, user and system, in clock ticks ([`clock_ticks`] per second).
-    pub cpu_ticks: u64,
-    /// Threads, a dead first one included.
-    pub threads: u32,
-    /// Start, in the unit of [`ProcId::start`].
-    pub start: u64,
-    /// Resident memory in bytes.
-    pub rss: u64,
-}
-
-impl Stat {
-    /// Its identity; none for process 1, which is never ours.
-    #[must_use]
-    pub fn id(&self) -> Option<ProcId> {
-        todo!()
-    }
-
-    /// Whether nothing of it runs any more: a zombie whose threads are all gone counts as gone.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        todo!()
-    }
-}
+/// Longest command line that is shown, in bytes.
+const SHOWN_COMMAND: usize = 4096;
+/// Longest environment or command line that is read.
+const MOST: usize = 4 << 20;
 
 /// Looks one process up; none where it is gone.
 #[must_use]
-pub fn stat(_pid: i32) -> Option<Stat> {
-    todo!()
+pub fn stat(pid: i32) -> Option<Stat> {
+    os::stat(pid)
 }
+
+/// The identity of the process that has this number now.
+#[must_use]
+pub fn identify(pid: Pid) -> Option<ProcId> {
+    stat(pid.get()).and_then(|stat| stat.id())
+}
+
 /// Whether exactly this process still runs (a zombie whose threads are all gone does not).
 #[must_use]
-pub fn is_alive(_id: ProcId) -> bool {
-    todo!()
+pub fn is_alive(id: ProcId) -> bool {
+    stat(id.pid.get()).is_some_and(|stat| stat.start == id.start && !stat.is_gone())
 }
+
 /// The numbers of all processes that can be seen.
 #[must_use]
 pub fn pids() -> Vec<i32> {
-    todo!()
+    os::pids()
 }
+
 /// The children of a process, over all its threads; none where the kernel does not list them.
+///
+/// A list read while children come and go may lack one: for a proof, freeze first or look twice.
 #[must_use]
-pub fn children(_pid: i32) -> Option<Vec<i32>> {
-    todo!()
+pub fn children(of: &Stat) -> Option<Vec<i32>> {
+    os::children(of)
 }
+
 /// Its command line for people: words as given, control characters escaped; `[comm]` where it has none.
 #[must_use]
-pub fn command(_stat: &Stat) -> String {
-    todo!()
+pub fn command(of: &Stat) -> String {
+    let mut bytes = os::cmdline(of.pid, SHOWN_COMMAND + 1);
+    let cut = bytes.len() > SHOWN_COMMAND;
+    bytes.truncate(SHOWN_COMMAND);
+    let end = bytes.iter().rposition(|b| *b != 0 && *b != b' ').map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    if bytes.is_empty() {
+        return format!("[{}]", of.comm);
+    }
+    for byte in &mut bytes {
+        if *byte == 0 {
+            *byte = b' ';
+        }
+    }
+    let mut text = visible(&String::from_utf8_lossy(&bytes));
+    if cut {
+        text.push('…');
+    }
+    text
 }
+
 /// Its arguments, byte for byte; empty where it has none or they may not be read.
 #[must_use]
-pub fn argv(_pid: i32) -> Vec<OsString> {
-    todo!()
+pub fn argv(pid: i32) -> Vec<OsString> {
+    let bytes = os::cmdline(pid, MOST);
+    let Some(end) = bytes.iter().rposition(|b| *b != 0) else { return Vec::new() };
+    bytes[..=end].split(|b| *b == 0).map(|word| OsString::from_vec(word.to_vec())).collect()
 }
+
 /// Its working directory.
 #[must_use]
-pub fn cwd(_pid: i32) -> Option<PathBuf> {
-    todo!()
+pub fn cwd(pid: i32) -> Option<PathBuf> {
+    os::cwd(pid)
 }
+
 /// Its program.
 #[must_use]
-pub fn exe(_pid: i32) -> Option<PathBuf> {
-    todo!()
+pub fn exe(pid: i32) -> Option<PathBuf> {
+    os::exe(pid)
 }
+
 /// Its effective user.
 #[must_use]
-pub fn uid(_pid: i32) -> Option<u32> {
-    todo!()
+pub fn uid(pid: i32) -> Option<u32> {
+    os::uid(pid)
 }
-/// Its environment as it was given to it; none where it may not be read.
+
+/// Its environment as it was given to it, entries separated by NUL; none where it may not be read.
 #[must_use]
-pub fn environ(_pid: i32) -> Option<Vec<u8>> {
-    todo!()
+pub fn environ(pid: i32) -> Option<Vec<u8>> {
+    os::environ(pid)
 }
-/// Names of the memfds that it holds.
+
+/// The value of one variable in an environment as [`environ`] gives it.
 #[must_use]
-pub fn memfds(_pid: i32) -> Vec<String> {
-    todo!()
+pub fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    environ.split(|b| *b == 0).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
+
+/// Names of the memfds that it holds, those that begin with `prefix`; none where its descriptors may not be read.
+#[must_use]
+pub fn memfds(pid: i32, prefix: &str) -> Option<Vec<String>> {
+    os::memfds(pid, prefix)
+}
+
+/// Which of these sockets (by inode) it holds.
+#[must_use]
+pub fn sockets(pid: i32) -> Vec<u64> {
+    os::sockets(pid)
+}
+
+/// Whether it sees the same file system as we do, so that its paths mean what ours mean: false within a container.
+#[must_use]
+pub fn shares_files(pid: i32) -> bool {
+    os::shares_files(pid)
+}
+
 /// This boot of the machine: in another boot no [`ProcId`] means anything.
 #[must_use]
 pub fn boot_id() -> String {
-    todo!()
+    os::boot_id()
 }
-/// Clock ticks per second.
+
+/// Clock ticks per second, the unit of [`Stat::cpu_ticks`].
 #[must_use]
 pub fn clock_ticks() -> u64 {
-    todo!()
+    os::clock_ticks()
 }
-/// This process.
+
+/// How long a process with this start has run.
 #[must_use]
-pub fn own_id() -> ProcId {
-    todo!()
+pub fn age(start: u64) -> Duration {
+    os::age(start)
 }
+
+/// This process; none only where the process table cannot be read at all, or this is process 1.
+#[must_use]
+pub fn own_id() -> Option<ProcId> {
+    let pid = i32::try_from(std::process::id()).ok().and_then(Pid::new)?;
+    identify(pid)
+}
+
 /// Parent, grandparent and so on of a process, as far as they can be seen, process 1 left out.
 #[must_use]
-pub fn ancestors(_pid: i32) -> Vec<ProcId> {
-    todo!()
+pub fn ancestors(pid: i32) -> Vec<ProcId> {
+    let mut line = Vec::new();
+    let mut next = stat(pid).map_or(0, |stat| stat.ppid);
+    // A parent that changes while we climb could make a circle: a real line is never this long.
+    while next > 1 && line.len() < 1000 {
+        let Some(parent) = stat(next) else { break };
+        line.extend(parent.id());
+        next = parent.ppid;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::users;
+
+    #[test]
+    fn this_process_sees_itself() {
+        let me = own_id().expect("the process table can be read");
+        assert!(is_alive(me));
+        assert!(!is_alive(ProcId { start: me.start + 1, ..me }));
+        let stat = stat(me.pid.get()).expect("it runs");
+        assert!(stat.threads >= 1 && stat.rss > 0 && !stat.kernel);
+        assert_eq!(i64::from(stat.ppid), i64::from(std::os::unix::process::parent_id()));
+        assert_eq!(uid(me.pid.get()), Some(users::own_uid()));
+        assert!(pids().contains(&me.pid.get()));
+        assert!(command(&stat).contains("devstack"));
+        assert!(cwd(me.pid.get()).is_some() && exe(me.pid.get()).is_some());
+        assert!(age(me.start) < Duration::from_secs(3600));
+        assert!(boot_id().len() > 8);
+    }
+
+    #[test]
+    fn one_variable_is_found_by_its_whole_name() {
+        let environ = b"XDEVSTACK=1\0DEVSTACKX=2\0DEVSTACK=3=4\0EMPTY=\0";
+        assert_eq!(variable(environ, "DEVSTACK"), Some(&b"3=4"[..]));
+        assert_eq!(variable(environ, "EMPTY"), Some(&b""[..]));
+        assert_eq!(variable(environ, "NONE"), None);
+    }
+
+    #[test]
+    fn ancestors_end_below_process_1() {
+        let line = ancestors(i32::try_from(std::process::id()).expect("a pid"));
+        assert!(line.iter().all(|id| id.pid.get() > 1));
+        assert!(line.len() < 1000);
+    }
 }

@@ -1,0 +1,167 @@
+//! Who belongs to a set of lives: every layer of proof, gathered in one look.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::cage::life::{Cage, Depth, Member};
+use crate::cage::stray::Hearth;
+use crate::cage::world::World;
+use crate::domain::{FoundBy, Mark, ProcId, UnitName};
+
+/// What ties processes to one or many lives.
+pub(super) struct Net<'a> {
+    pub(super) lives: Vec<&'a Cage>,
+    /// The stack's secret, where strays of unknown lives are looked for as well.
+    pub(super) stack: Option<&'a Mark>,
+    pub(super) hearth: Option<&'a Hearth>,
+}
+
+struct Gathering<'w> {
+    world: &'w mut World,
+    found: BTreeMap<ProcId, Member>,
+    /// Whose children are still to be looked at, with the unit that they inherit.
+    open: Vec<(ProcId, Option<UnitName>)>,
+    /// Keepers, the supervisor and this process: they hold cages, they are in none.
+    holders: BTreeSet<ProcId>,
+}
+
+/// The living members of these lives, each once, with the strongest proof.
+pub(super) fn gather(net: &Net<'_>, world: &mut World, depth: Depth) -> Vec<Member> {
+    if depth == Depth::Full {
+        world.read_all();
+    }
+    let mut holders: BTreeSet<ProcId> = net.lives.iter().filter_map(|cage| cage.keeper).collect();
+    holders.extend(net.hearth.map(|hearth| hearth.supervisor));
+    holders.extend(world.own_line().first().and_then(crate::sys::proc::Stat::id));
+    let mut all = Gathering { world, found: BTreeMap::new(), open: Vec::new(), holders };
+    for cage in &net.lives {
+        all.add_life(cage, depth);
+    }
+    if let Some(hearth) = net.hearth {
+        all.add_orphans(hearth);
+    }
+    if depth == Depth::Full {
+        all.add_marked(net);
+    }
+    all.descend();
+    if depth == Depth::Full {
+        // A session may lead to a process whose children have opened sessions of their own.
+        while all.add_sessions() {
+            all.descend();
+        }
+    }
+    all.found.into_values().collect()
+}
+
+impl Gathering<'_> {
+    fn add(
+        &mut self,
+        id: ProcId,
+        found_by: FoundBy,
+        unit: Option<&UnitName>,
+        parent: Option<ProcId>,
+    ) -> bool {
+        if self.holders.contains(&id) {
+            return false;
+        }
+        if let Some(known) = self.found.get_mut(&id) {
+            if found_by < known.found_by {
+                (known.found_by, known.parent) = (found_by, parent);
+            }
+            return false;
+        }
+        let Some(stat) = self.world.alive(id).cloned() else { return false };
+        let unit = unit.cloned();
+        self.open.push((id, unit.clone()));
+        self.found.insert(id, Member { id, stat, found_by, unit, parent, detail: None });
+        true
+    }
+
+    fn add_life(&mut self, cage: &Cage, depth: Depth) {
+        let unit = Some(&cage.unit);
+        self.add(cage.leader, FoundBy::Leader, unit, None);
+        let keeper = cage.keeper.filter(|keeper| self.world.alive(*keeper).is_some());
+        self.open.extend(keeper.map(|keeper| (keeper, Some(cage.unit.clone()))));
+        for pid in cage.cgroup.iter().flat_map(crate::sys::cgroup::Leaf::procs) {
+            if let Some(id) = self.world.stat(pid).and_then(crate::sys::proc::Stat::id) {
+                self.add(id, FoundBy::Cgroup, unit, None);
+            }
+        }
+        // Under a living keeper the tree is complete; without one, what was recorded is where we begin.
+        if depth == Depth::Full || keeper.is_none() {
+            for id in &cage.ledger {
+                self.add(*id, FoundBy::Ledger, unit, None);
+            }
+        }
+    }
+
+    /// Children of the supervisor that are none of its own: orphans of a keeper that was killed.
+    fn add_orphans(&mut self, hearth: &Hearth) {
+        for child in self.world.children(hearth.supervisor) {
+            if !hearth.own.contains(&child) {
+                self.add(child, FoundBy::Parentage, None, Some(hearth.supervisor));
+            }
+        }
+    }
+
+    fn add_marked(&mut self, net: &Net<'_>) {
+        let mut owners: HashMap<&Mark, Option<&UnitName>> = HashMap::new();
+        owners.extend(net.stack.map(|stack| (stack, None)));
+        owners.extend(net.lives.iter().map(|cage| (&cage.mark, Some(&cage.unit))));
+        let pids: Vec<ProcId> = self.world.all().filter_map(crate::sys::proc::Stat::id).collect();
+        for id in pids {
+            let marks = self.world.marks(id.pid.get());
+            // The life says more than the stack: it names the unit.
+            let known = marks.told().filter_map(|mark| owners.get(mark));
+            if let Some(unit) = known.reduce(|one, other| if one.is_some() { one } else { other }) {
+                self.add(id, FoundBy::Mark, *unit, None);
+            }
+        }
+    }
+
+    fn descend(&mut self) {
+        while let Some((parent, unit)) = self.open.pop() {
+            for child in self.world.children(parent) {
+                self.add(child, FoundBy::Parentage, unit.as_ref(), Some(parent));
+            }
+        }
+    }
+
+    /// Adds the sessions that are wholly ours; says whether anyone was added.
+    fn add_sessions(&mut self) -> bool {
+        let ours = self.sessions();
+        // Whoever has a proof of its own keeps it: nobody is proven by the session that it itself proves.
+        let inside = |stat: &crate::sys::proc::Stat| {
+            let id = stat.id().filter(|id| !self.found.contains_key(id))?;
+            Some((id, ours.get(&stat.sid)?.clone()))
+        };
+        let new: Vec<(ProcId, Option<UnitName>)> = self.world.all().filter_map(inside).collect();
+        new.into_iter()
+            .fold(false, |any, (id, unit)| self.add(id, FoundBy::Session, unit.as_ref(), None) || any)
+    }
+
+    /// Session numbers that prove membership now.
+    ///
+    /// A number is safe while a proven member lives in the session: the kernel cannot give it away. But a member that
+    /// has not opened its session yet still stands in its keeper's, and a copied mark may stand in a user's: so the
+    /// session's own first process must be a member, or dead.
+    fn sessions(&mut self) -> BTreeMap<i32, Option<UnitName>> {
+        let line = self.world.own_line().to_vec();
+        let mut foreign: BTreeSet<i32> = line.iter().map(|stat| stat.sid).collect();
+        let holders: Vec<ProcId> = self.holders.iter().copied().collect();
+        foreign.extend(holders.into_iter().filter_map(|id| self.world.alive(id).map(|stat| stat.sid)));
+        let mut ours = BTreeMap::new();
+        for member in self.found.values() {
+            let sid = member.stat.sid;
+            // 0 is any session outside our view, 1 that of process 1.
+            if sid <= 1 || foreign.contains(&sid) || ours.contains_key(&sid) {
+                continue;
+            }
+            let first =
+                self.world.stat(sid).filter(|stat| !stat.is_gone()).and_then(crate::sys::proc::Stat::id);
+            if first.is_none_or(|first| self.found.contains_key(&first)) {
+                ours.insert(sid, member.unit.clone());
+            }
+        }
+        ours
+    }
+}

@@ -1,0 +1,282 @@
+//! How a set of processes is ended: asked once each, then frozen, counted and killed in rounds.
+//!
+//! No fork, no thread, and no wait but a few milliseconds for those that sleep in the kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::cage::guard::{Guard, survivor};
+use crate::cage::life::{AskOutcome, KillOutcome, Member};
+use crate::cage::safety::Verdict;
+use crate::cage::world::World;
+use crate::domain::{ProcId, Signal, Survivor};
+use crate::sys::cgroup::Leaf;
+use crate::sys::pidfd::{Pidfd, PidfdError};
+use crate::sys::proc::{self, RunState};
+use crate::sys::users;
+
+pub(super) use crate::cage::guard::Denial;
+
+/// Rounds of one kill. A storm of forks that is not held by then is told as survivors; the next kill goes on.
+const ROUNDS: u32 = 24;
+/// After so many rounds nothing is frozen first any more: what still grows is killed as it is found.
+const FREEZING_ROUNDS: u32 = 16;
+/// How long a kill waits for what slept in the kernel when SIGKILL came.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// A set of processes that can be ended.
+pub(super) trait Prey {
+    /// Its living members now, as thoroughly as needed for none to be missed.
+    fn look(&self, world: &mut World) -> Vec<Member>;
+    /// What must be known before one is signalled.
+    fn guard(&self) -> Guard;
+    /// Its cgroups.
+    fn leaves(&self) -> Vec<&Leaf>;
+    /// The process whose group may be signalled as a whole.
+    fn leader(&self) -> Option<ProcId>;
+}
+
+/// See [`crate::cage::Cage::ask`].
+pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal) -> AskOutcome {
+    let (guard, mut world) = (prey.guard(), World::new());
+    let members = prey.look(&mut world);
+    let mut outcome = AskOutcome::default();
+    let by_group = ask_group(prey, &guard, &mut world, &members, asked, signal);
+    outcome.heard += u32::try_from(by_group.len()).unwrap_or(u32::MAX);
+    asked.extend(by_group);
+    for member in &members {
+        // Twice the same signal means "now, without cleaning up" to many programs: once each.
+        if !asked.insert(member.id) {
+            continue;
+        }
+        match guard.deliver(&mut world, member, signal, true) {
+            Ok(()) => outcome.heard += 1,
+            Err(Denial::Kernel(PidfdError::Gone)) => {}
+            Err(_) => outcome.refused.push(member.id),
+        }
+    }
+    outcome
+}
+
+/// Signals the leader's group in one call, as a terminal would, if that reaches proven members only. Says who had it.
+fn ask_group(
+    prey: &dyn Prey,
+    guard: &Guard,
+    world: &mut World,
+    members: &[Member],
+    asked: &BTreeSet<ProcId>,
+    signal: Signal,
+) -> Vec<ProcId> {
+    let Some(leader) = prey.leader().filter(|leader| members.iter().any(|member| member.id == *leader))
+    else {
+        return Vec::new();
+    };
+    let group: Vec<&Member> = members.iter().filter(|member| member.stat.pgid == leader.pid.get()).collect();
+    let root = users::own_uid() == 0;
+    let each_may = |world: &mut World| {
+        group.iter().all(|member| {
+            let own = root || proc::uid(member.id.pid.get()) == Some(users::own_uid());
+            own && !asked.contains(&member.id) && guard.verdict(world, member) == Verdict::Yes
+        })
+    };
+    // A whole look shows outsiders in the group. A look at the tree only is taken under a living keeper: there the
+    // group lies in the leader's session, and the session in the tree.
+    let outsider = world.all().any(|stat| {
+        stat.pgid == leader.pid.get() && !group.iter().any(|member| Some(member.id) == stat.id())
+    });
+    if group.len() < 2 || outsider || !each_may(world) {
+        return Vec::new();
+    }
+    let sent = Pidfd::open(leader).and_then(|handle| handle.send_group(signal));
+    if sent.is_err() {
+        // An older kernel, or the leader ended just now: everyone is asked singly.
+        return Vec::new();
+    }
+    for stopped in group.iter().filter(|member| member.stat.state == RunState::Stopped) {
+        // A failure shows as a member that lives on; the grace and SIGKILL follow.
+        let _ = guard.deliver(world, stopped, Signal::CONT, false);
+    }
+    group.iter().map(|member| member.id).collect()
+}
+
+/// One kill at work.
+struct Hunt<'a> {
+    prey: &'a dyn Prey,
+    guard: Guard,
+    frozen: BTreeMap<ProcId, (Member, String)>,
+    killed: BTreeMap<ProcId, (Member, String)>,
+    denied: BTreeMap<ProcId, (Member, String, Denial)>,
+}
+
+/// See [`crate::cage::Cage::kill`].
+pub(super) fn kill(prey: &dyn Prey) -> KillOutcome {
+    let (frozen, killed, denied) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut hunt = Hunt { prey, guard: prey.guard(), frozen, killed, denied };
+    hunt.kill_leaves();
+    let mut quiet = 0;
+    for round in 0..ROUNDS {
+        let mut world = World::new();
+        let fresh = hunt.fresh(&mut world);
+        if !fresh.is_empty() {
+            quiet = 0;
+            // Under a keeper a lone process need not be frozen: what it bears meanwhile stays in the tree.
+            let many = fresh.len() > 1 || !hunt.frozen.is_empty();
+            let freeze = round < FREEZING_ROUNDS && (world.is_whole() || many);
+            for member in fresh {
+                hunt.hit(&mut world, member, freeze);
+            }
+        } else if !hunt.frozen.is_empty() {
+            quiet = 0;
+            hunt.kill_frozen(&mut world);
+        } else if quiet == 1 {
+            break;
+        } else {
+            quiet += 1;
+        }
+    }
+    // Nothing may be left frozen, whatever the number of rounds.
+    hunt.kill_frozen(&mut World::new());
+    hunt.outcome()
+}
+
+impl Hunt<'_> {
+    /// Members that nothing was done to yet.
+    fn fresh(&self, world: &mut World) -> Vec<Member> {
+        let mut members = self.prey.look(world);
+        members.retain(|member| {
+            let id = &member.id;
+            !(self.frozen.contains_key(id) || self.killed.contains_key(id) || self.denied.contains_key(id))
+        });
+        members
+    }
+
+    /// The kernel's own way, complete whatever forks meanwhile; only where each process in the cgroup may be ended.
+    fn kill_leaves(&mut self) {
+        for leaf in self.prey.leaves() {
+            let inside: BTreeSet<i32> = leaf.procs().into_iter().collect();
+            if inside.is_empty() {
+                continue;
+            }
+            let mut world = World::new();
+            let members: Vec<Member> = self
+                .prey
+                .look(&mut world)
+                .into_iter()
+                .filter(|member| inside.contains(&member.id.pid.get()))
+                .collect();
+            let me = i32::try_from(std::process::id()).unwrap_or(0);
+            let may = |member: &Member| self.guard.verdict(&mut world, member) == Verdict::Yes;
+            if inside.contains(&me) || !members.iter().all(may) {
+                continue;
+            }
+            let commands: Vec<String> = members.iter().map(Member::command).collect();
+            if leaf.kill().is_ok() {
+                let told = members.into_iter().zip(commands);
+                self.killed.extend(told.map(|(member, command)| (member.id, (member, command))));
+            }
+        }
+    }
+
+    fn hit(&mut self, world: &mut World, member: Member, freeze: bool) {
+        let command = member.command();
+        let signal = if freeze { Signal::STOP } else { Signal::KILL };
+        match self.guard.deliver(world, &member, signal, false) {
+            Ok(()) if freeze => {
+                self.frozen.insert(member.id, (member, command));
+            }
+            Ok(()) => {
+                self.killed.insert(member.id, (member, command));
+            }
+            Err(Denial::Kernel(PidfdError::Gone)) => {}
+            Err(denial) => {
+                self.denied.insert(member.id, (member, command, denial));
+            }
+        }
+    }
+
+    fn kill_frozen(&mut self, world: &mut World) {
+        for (id, (member, command)) in std::mem::take(&mut self.frozen) {
+            match self.guard.deliver(world, &member, Signal::KILL, false) {
+                Ok(()) => {
+                    self.killed.insert(id, (member, command));
+                }
+                Err(Denial::Kernel(PidfdError::Gone)) => {}
+                Err(denial) => {
+                    // It was frozen by us and may not be ended: it must not stay frozen.
+                    let _ = self.guard.deliver(world, &member, Signal::CONT, false);
+                    self.denied.insert(id, (member, command, denial));
+                }
+            }
+        }
+    }
+
+    fn outcome(self) -> KillOutcome {
+        await_deep_sleepers(self.killed.keys());
+        let mut survivors: Vec<Survivor> = Vec::new();
+        for (id, (member, command, denial)) in self.denied {
+            if proc::is_alive(id) {
+                survivors.push(survivor(&member, command, denial.to_string()));
+            }
+        }
+        for (id, (member, command)) in &self.killed {
+            if in_deep_sleep(*id) {
+                survivors.push(survivor(member, command.clone(), DEEP_SLEEP.to_owned()));
+            }
+        }
+        let forced = self.killed.into_iter().map(|(id, (_, command))| (id, command)).collect();
+        KillOutcome { forced, survivors }
+    }
+}
+
+const DEEP_SLEEP: &str = "in uninterruptible sleep (state D)";
+
+fn in_deep_sleep(id: ProcId) -> bool {
+    let stat = proc::stat(id.pid.get());
+    stat.is_some_and(|stat| stat.start == id.start && stat.state == RunState::Uninterruptible)
+}
+
+/// State D lasts a moment for any program that uses a disk: only what stays in it is told as a survivor.
+fn await_deep_sleepers<'a>(ids: impl Iterator<Item = &'a ProcId>) {
+    let end = Instant::now() + PATIENCE;
+    for id in ids.filter(|id| in_deep_sleep(**id)) {
+        let left = end.saturating_duration_since(Instant::now());
+        let Ok(handle) = Pidfd::open(*id) else { continue };
+        let nanos = i64::from(left.subsec_nanos());
+        let mut fds = [PollFd::new(&handle, PollFlags::IN)];
+        // Its end or the end of our patience: the state is read again afterwards, so the answer does not matter.
+        let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: nanos }));
+    }
+}
+
+/// See [`crate::cage::Cage::watch`].
+pub(super) fn watch(prey: &dyn Prey, limit: usize) -> Vec<Pidfd> {
+    let members = prey.look(&mut World::new());
+    members.iter().filter_map(|member| Pidfd::open(member.id).ok()).take(limit).collect()
+}
+
+/// See [`crate::cage::Cage::survivors`].
+pub(super) fn survivors(prey: &dyn Prey) -> Vec<Survivor> {
+    let (guard, mut world) = (prey.guard(), World::new());
+    let members = prey.look(&mut world);
+    members
+        .iter()
+        .map(|member| survivor(member, member.command(), reason(&guard, &mut world, member)))
+        .collect()
+}
+
+/// Why a member lives on after a stop.
+pub(super) fn reason(guard: &Guard, world: &mut World, member: &Member) -> String {
+    if let Verdict::No(refusal) = guard.verdict(world, member) {
+        return refusal.to_string();
+    }
+    let foreign = users::own_uid() != 0 && proc::uid(member.id.pid.get()) != Some(users::own_uid());
+    if foreign {
+        return PidfdError::NotPermitted.to_string();
+    }
+    match member.stat.state {
+        RunState::Uninterruptible => DEEP_SLEEP.to_owned(),
+        _ => "still running".to_owned(),
+    }
+}

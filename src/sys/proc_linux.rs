@@ -1,0 +1,241 @@
+//! The process table of Linux: `/proc`.
+
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::stat::{Stat, parse_stat};
+
+/// `/proc` itself, opened once: paths below it are short, and a later chroot or mount does not mislead us.
+fn root() -> Option<BorrowedFd<'static>> {
+    static ROOT: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let open =
+        || rustix::fs::open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok();
+    ROOT.get_or_init(open).as_ref().map(std::os::fd::AsFd::as_fd)
+}
+
+fn open(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(root().ok_or(Errno::NOENT)?, path, flags | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Up to `most` bytes of a file.
+fn read(path: &str, most: usize) -> Result<Vec<u8>, Errno> {
+    let file = std::fs::File::from(open(path, OFlags::RDONLY)?);
+    let mut bytes = Vec::with_capacity(most.min(4096));
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
+    match file.take(limit).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    }
+}
+
+/// Asks `/proc/PID/FILE`; where the first thread is dead, the same file of a thread that lives.
+///
+/// The first thread may end while others run on: then its own entry shows no memory and no descriptors.
+fn of_any_thread<T>(
+    pid: i32,
+    file: &str,
+    ask: impl Fn(&str) -> Result<Option<T>, Errno>,
+) -> Result<Option<T>, Errno> {
+    let first = ask(&format!("{pid}/{file}"));
+    if matches!(first, Ok(Some(_)) | Err(Errno::ACCESS | Errno::PERM)) {
+        return first;
+    }
+    let threads = numbers(&format!("{pid}/task"));
+    let others = threads.iter().filter(|tid| **tid != pid);
+    others
+        .take(64)
+        .find_map(|tid| ask(&format!("{pid}/task/{tid}/{file}")).ok().flatten())
+        .map_or(first, |it| Ok(Some(it)))
+}
+
+/// The numbers that a directory holds.
+fn numbers(path: &str) -> Vec<i32> {
+    let Ok(fd) = open(path, OFlags::RDONLY | OFlags::DIRECTORY) else { return Vec::new() };
+    numbers_in(fd).unwrap_or_default()
+}
+
+fn numbers_in(fd: OwnedFd) -> Result<Vec<i32>, Errno> {
+    let mut found = Vec::new();
+    for entry in Dir::new(fd)? {
+        let entry = entry?;
+        found.extend(
+            std::str::from_utf8(entry.file_name().to_bytes()).ok().and_then(|name| name.parse::<i32>().ok()),
+        );
+    }
+    Ok(found)
+}
+
+pub(super) fn stat(pid: i32) -> Option<Stat> {
+    let fd = open(&format!("{pid}/stat"), OFlags::RDONLY).ok()?;
+    // The line has about 52 numbers; 2 KiB hold any.
+    let mut line = [0_u8; 2048];
+    let length = rustix::io::read(&fd, &mut line).ok()?;
+    parse_stat(line.get(..length)?, page_size())
+}
+
+fn page_size() -> u64 {
+    static SIZE: OnceLock<u64> = OnceLock::new();
+    *SIZE.get_or_init(|| sysconf(libc::_SC_PAGESIZE).unwrap_or(4096))
+}
+
+pub(super) fn pids() -> Vec<i32> {
+    let Some(root) = root() else { return Vec::new() };
+    // `Dir` needs a descriptor that can be read; the one kept is for paths only.
+    let Ok(fd) =
+        rustix::fs::openat(root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    else {
+        return Vec::new();
+    };
+    numbers_in(fd).unwrap_or_default()
+}
+
+pub(super) fn children(of: &Stat) -> Option<Vec<i32>> {
+    static LISTED: OnceLock<bool> = OnceLock::new();
+    // CONFIG_PROC_CHILDREN is not everywhere: ask once, of ourselves.
+    if !*LISTED.get_or_init(|| open("thread-self/children", OFlags::RDONLY).is_ok()) {
+        return None;
+    }
+    let pid = of.pid;
+    let threads = if of.threads <= 1 { vec![pid] } else { numbers(&format!("{pid}/task")) };
+    let mut found = Vec::new();
+    for tid in threads {
+        let list = read(&format!("{pid}/task/{tid}/children"), super::MOST).unwrap_or_default();
+        let list = String::from_utf8_lossy(&list).into_owned();
+        found.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(found)
+}
+
+pub(super) fn cmdline(pid: i32, most: usize) -> Vec<u8> {
+    let ask = |path: &str| read(path, most).map(|bytes| Some(bytes).filter(|bytes| !bytes.is_empty()));
+    of_any_thread(pid, "cmdline", ask).ok().flatten().unwrap_or_default()
+}
+
+fn link(pid: i32, file: &str) -> Option<PathBuf> {
+    let ask = |path: &str| {
+        let target = rustix::fs::readlinkat(root().ok_or(Errno::NOENT)?, path, Vec::new())?;
+        Ok(Some(PathBuf::from(OsStr::from_bytes(target.to_bytes()))))
+    };
+    of_any_thread(pid, file, ask).ok().flatten()
+}
+
+pub(super) fn cwd(pid: i32) -> Option<PathBuf> {
+    link(pid, "cwd")
+}
+
+pub(super) fn exe(pid: i32) -> Option<PathBuf> {
+    link(pid, "exe")
+}
+
+pub(super) fn uid(pid: i32) -> Option<u32> {
+    let owner = rustix::fs::statat(root()?, format!("{pid}"), AtFlags::empty()).ok()?.st_uid;
+    if owner != 0 {
+        return Some(owner);
+    }
+    // The directory of a process that may not be dumped (ssh-agent) belongs to root: only its status is true.
+    let status = read(&format!("{pid}/status"), 8192).ok()?;
+    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+pub(super) fn environ(pid: i32) -> Option<Vec<u8>> {
+    let ask = |path: &str| read(path, super::MOST).map(|bytes| Some(bytes).filter(|bytes| !bytes.is_empty()));
+    of_any_thread(pid, "environ", ask).ok().map(Option::unwrap_or_default)
+}
+
+/// Calls `see` with what each descriptor of a process points to.
+fn each_descriptor(pid: i32, mut see: impl FnMut(&[u8])) -> Result<(), Errno> {
+    if each_descriptor_of(&format!("{pid}/fd"), &mut see)? > 0 {
+        return Ok(());
+    }
+    // Either it holds none, or its first thread is dead and another holds them.
+    match numbers(&format!("{pid}/task")).into_iter().find(|tid| *tid != pid) {
+        Some(tid) => each_descriptor_of(&format!("{pid}/task/{tid}/fd"), &mut see).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn each_descriptor_of(path: &str, see: &mut impl FnMut(&[u8])) -> Result<usize, Errno> {
+    let dir = match open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
+        // A dead first thread has no descriptors to list.
+        Err(Errno::NOENT) => return Ok(0),
+        opened => opened?,
+    };
+    let at = rustix::io::fcntl_dupfd_cloexec(&dir, 0)?;
+    let numbers = numbers_in(dir)?;
+    links(&at, &numbers, see)?;
+    Ok(numbers.len())
+}
+
+fn links(dir: &OwnedFd, numbers: &[i32], see: &mut impl FnMut(&[u8])) -> Result<(), Errno> {
+    let mut buffer = [0_u8; 256];
+    for number in numbers {
+        let name = number.to_string();
+        // A descriptor closed meanwhile is no error; a target cut at 256 bytes is neither memfd of ours nor socket.
+        match rustix::fs::readlinkat_raw(dir, name.as_str(), &mut buffer[..]) {
+            Ok(length) => see(buffer.get(..length).unwrap_or_default()),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn memfds(pid: i32, prefix: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let seen = each_descriptor(pid, |target| {
+        let Some(name) = target.strip_prefix(b"/memfd:") else { return };
+        let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+        if name.starts_with(prefix.as_bytes()) {
+            names.push(String::from_utf8_lossy(name).into_owned());
+        }
+    });
+    seen.ok().map(|()| names)
+}
+
+pub(super) fn sockets(pid: i32) -> Vec<u64> {
+    let mut inodes = Vec::new();
+    // What may not be read holds nothing that we could name.
+    let _unreadable = each_descriptor(pid, |target| {
+        let inode = target.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
+        inodes.extend(inode.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok()));
+    });
+    inodes
+}
+
+pub(super) fn shares_files(pid: i32) -> bool {
+    static OURS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let ours = OURS.get_or_init(|| std::fs::read_link("/proc/self/ns/mnt").ok());
+    ours.is_some() && link(pid, "ns/mnt") == *ours
+}
+
+pub(super) fn boot_id() -> String {
+    let bytes = read("sys/kernel/random/boot_id", 64).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+pub(super) fn clock_ticks() -> u64 {
+    static TICKS: OnceLock<u64> = OnceLock::new();
+    *TICKS.get_or_init(|| sysconf(libc::_SC_CLK_TCK).unwrap_or(100))
+}
+
+fn sysconf(name: libc::c_int) -> Option<u64> {
+    // SAFETY: takes a number, gives a number, touches no memory of ours.
+    let value = unsafe { libc::sysconf(name) };
+    u64::try_from(value).ok().filter(|value| *value > 0)
+}
+
+pub(super) fn age(start: u64) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
+    let millis = u128::from(start) * 1000 / u128::from(clock_ticks());
+    now.saturating_sub(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+}
