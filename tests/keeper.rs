@@ -175,7 +175,8 @@ fn the_environment_is_what_the_spec_says() {
     let mut world = World::of(&["sleep", "1000"]);
     world.spec.environment.push(("EMPTY".to_owned(), String::new()));
     world.spec.environment.push(("LINES".to_owned(), "one\ntwo = ü".to_owned()));
-    let expected: String = world.spec.environment.iter().map(|(k, v)| format!("{k}={v}\0")).collect();
+    let entries = world.spec.environment.iter().map(|(name, value)| format!("{name}={value}\0"));
+    let expected = entries.collect::<Vec<_>>().concat();
     let mut keeper = world.start_with(|command| {
         command.env("FOREIGN", "1");
     });
@@ -215,7 +216,8 @@ fn a_service_is_born_in_its_cgroup() {
     });
     let leaf = mount.map(|at| at.join(format!("devstack-test-{}", std::process::id())));
     let Some(leaf) = leaf.filter(|leaf| fs::create_dir(leaf).is_ok()) else {
-        return eprintln!("SKIPPED: no cgroup v2 can be written here");
+        use std::io::Write as _;
+        return writeln!(std::io::stderr(), "SKIPPED: no cgroup v2 can be written here").expect("stderr");
     };
     let leaf = Leaf(leaf);
     let mut world = World::shell("read word < gate").with_gate();
