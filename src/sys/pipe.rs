@@ -1,6 +1,5 @@
 //! The pipe that a service writes its output into.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -10,13 +9,14 @@ pub fn waiting(pipe: BorrowedFd<'_>) -> usize {
     rustix::io::ioctl_fionread(pipe).ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
 }
 
-/// Moves up to `most` bytes to the file's present position without a way through this process's memory. Never waits:
-/// `WouldBlock` where the pipe is empty, 0 where nobody can write any more, `Unsupported` where the file system cannot.
+/// Moves up to `most` bytes from a pipe to another one or to a file's present position, without a way through this
+/// process's memory. Never waits: `WouldBlock` where nothing can be moved now, 0 where nobody can write any more,
+/// `Unsupported` where the file system cannot.
 #[cfg(target_os = "linux")]
-pub fn splice(pipe: BorrowedFd<'_>, file: &File, most: usize) -> io::Result<usize> {
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
     use rustix::pipe::SpliceFlags;
 
-    match rustix::pipe::splice(pipe, None, file, None, most, SpliceFlags::NONBLOCK) {
+    match rustix::pipe::splice(from, None, to, None, most, SpliceFlags::NONBLOCK) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
         other => Ok(other?),
     }
@@ -24,14 +24,19 @@ pub fn splice(pipe: BorrowedFd<'_>, file: &File, most: usize) -> io::Result<usiz
 
 /// This system has no splice.
 #[cfg(not(target_os = "linux"))]
-pub fn splice(_pipe: BorrowedFd<'_>, _file: &File, _most: usize) -> io::Result<usize> {
+pub fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Asks for a pipe that holds so many bytes. It stays as it is where this user's share of pipe memory is used up.
-pub fn grow(pipe: BorrowedFd<'_>, bytes: usize) {
+/// Asks for a pipe that holds so many bytes, and says whether it does now. It stays as it is where this user's share of
+/// pipe memory is used up.
+#[must_use]
+pub fn grow(pipe: BorrowedFd<'_>, bytes: usize) -> bool {
     #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(pipe, bytes);
+    return rustix::pipe::fcntl_setpipe_size(pipe, bytes).is_ok_and(|now| now >= bytes);
     #[cfg(not(target_os = "linux"))]
-    let _ = (pipe, bytes);
+    {
+        let _ = (pipe, bytes);
+        false
+    }
 }

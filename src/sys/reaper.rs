@@ -1,6 +1,8 @@
 //! A keeper's own standing: session, name, subreaper, and the children that it reaps.
 
 use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -88,6 +90,50 @@ pub fn close_foreign_descriptors() {
     unsafe {
         for descriptor in 3..libc::getdtablesize().min(65_536) {
             libc::close(descriptor);
+        }
+    }
+}
+
+/// Takes the socket that is standard input away, and points the three standard streams at nothing: this process holds no
+/// terminal and no pipe of anyone.
+pub fn take_standard_input() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+    let nothing = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for stream in 0..3 {
+        // SAFETY: numbers only; the standard streams are nobody's property.
+        if unsafe { libc::dup2(nothing.as_raw_fd(), stream) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(socket.into())
+}
+
+/// Leaves the session and the terminal of the parent.
+pub fn leave_session() {
+    // It fails only for one that leads a session of its own already.
+    let _ = rustix::process::setsid();
+}
+
+/// Signals the group of a child that is not reaped yet: so long the kernel cannot give its number away.
+pub fn signal_unreaped_group(leader: Pid, signal: Signal) {
+    // SAFETY: numbers only. A `Pid` is above 1, so this is neither "everyone" nor our own group.
+    unsafe { libc::kill(-leader.get(), signal.number()) };
+}
+
+/// Signals a child that is not reaped yet.
+pub fn signal_unreaped(child: Pid, signal: Signal) {
+    // SAFETY: as above.
+    unsafe { libc::kill(child.get(), signal.number()) };
+}
+
+/// Waits until no child is left.
+pub fn wait_for_all() {
+    loop {
+        // SAFETY: nothing is written.
+        if unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } < 0
+            && io::Error::last_os_error().raw_os_error() != Some(libc::EINTR)
+        {
+            return;
         }
     }
 }

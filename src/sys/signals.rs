@@ -77,13 +77,27 @@ pub(super) fn altered() -> Vec<libc::c_int> {
             // SAFETY: all fields are plain data, for which zero is a value.
             let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
             // SAFETY: nothing is set, the old state goes into a local.
-            let known = unsafe { libc::sigaction(*signal, std::ptr::null(), &raw mut old) } == 0;
-            known && old.sa_sigaction != libc::SIG_DFL
+            let result = unsafe { libc::sigaction(*signal, std::ptr::null(), &raw mut old) };
+            // The C library keeps two for itself and tells nothing of them, and yet a parent may have ignored them.
+            let unknown = cfg!(target_os = "linux") && result != 0;
+            unknown || (result == 0 && old.sa_sigaction != libc::SIG_DFL)
         })
         .collect()
 }
 
 /// Sets a signal back to its default. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(super) fn reset(signal: libc::c_int) {
+    // The kernel's own form of the action: all zero is the default, without flags, and no mask.
+    let default = [0_u64; 4];
+    // SAFETY: the kernel reads 32 bytes (24 on 32-bit systems) of a local. The C library's function would refuse two.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8_usize);
+    }
+}
+
+/// Sets a signal back to its default. Async-signal-safe.
+#[cfg(not(target_os = "linux"))]
 pub(super) fn reset(signal: libc::c_int) {
     let _ = set_disposition(signal, libc::SIG_DFL);
 }

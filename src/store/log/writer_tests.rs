@@ -8,20 +8,20 @@ use super::*;
 
 /// Bytes that come in the given chunks; moved by copying, where moving is allowed.
 struct Chunks {
-    chunks: VecDeque<Vec<u8>>,
+    left: VecDeque<Vec<u8>>,
     movable: bool,
     moved: usize,
 }
 
 impl Chunks {
     fn of(chunks: impl IntoIterator<Item = Vec<u8>>, movable: bool) -> Self {
-        Self { chunks: chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect(), movable, moved: 0 }
+        Self { left: chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect(), movable, moved: 0 }
     }
 
     fn take(&mut self, most: usize) -> Vec<u8> {
-        let Some(mut chunk) = self.chunks.pop_front() else { return Vec::new() };
+        let Some(mut chunk) = self.left.pop_front() else { return Vec::new() };
         if chunk.len() > most {
-            self.chunks.push_front(chunk.split_off(most));
+            self.left.push_front(chunk.split_off(most));
         }
         chunk
     }
@@ -182,7 +182,7 @@ fn a_full_disk_blocks_nobody_and_the_gap_is_counted() {
     let size = std::mem::take(&mut writer.size);
     let mut source = Chunks::of([vec![b'x'; 3000], vec![b'y'; 4000]], false);
     drain(&mut writer, &mut source);
-    assert!(source.chunks.is_empty(), "the service is not held up");
+    assert!(source.left.is_empty(), "the service is not held up");
     (writer.file, writer.size, writer.line_ended) = (real, size, None);
     let mut source = Chunks::of([b"again\n".to_vec()], false);
     writer.pump(&mut source, 1 << 20, WallTime(1_002_500)).expect("pumped");
