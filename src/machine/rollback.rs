@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::closing::{Findings, Verified};
-use super::request::Waiting;
 use super::turn::Turn;
 use super::unit::{Goal, Phase, StopOrder};
 use super::{Action, Stack};
@@ -35,18 +34,17 @@ impl Stack {
     /// Ends what this request started, and only that.
     pub(super) fn roll_back(&mut self, force: bool, turn: &mut Turn) {
         let Some(work) = &mut self.up else { return };
-        let names: Vec<UnitName> = self
-            .order
-            .iter()
-            .filter(|name| work.units.get(*name).is_some_and(|unit| unit.begun))
-            .cloned()
-            .collect();
-        let queued: Vec<UnitName> = work.units.keys().filter(|name| !names.contains(name)).cloned().collect();
+        let mut names = Vec::new();
         let mut open = BTreeSet::new();
-        for name in names.iter().chain(&queued) {
-            let Some(unit) = self.units.get_mut(name) else { continue };
-            let mine = work.units.get(name).is_some_and(|unit| unit.begun);
-            if unit.is_settled() || !(mine || unit.phase == Phase::Queued) {
+        for name in &self.order {
+            let (Some(unit), Some(wanted)) = (self.units.get_mut(name), work.units.get(name)) else {
+                continue;
+            };
+            if wanted.begun {
+                names.push(name.clone());
+            }
+            // What ran before is left alone; what only waits in line is not started any more.
+            if unit.is_settled() || !(wanted.begun || unit.phase == Phase::Queued) {
                 continue;
             }
             unit.stop(StopOrder { goal: Goal::Rest, force, grace: None }, turn);
