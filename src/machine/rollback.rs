@@ -98,33 +98,26 @@ impl Stack {
         if work.deadline().is_some_and(|deadline| turn.now >= deadline) {
             work.cut = Some(Cut::Time);
             if work.keep {
-                self.drop_queued(turn);
-                self.finish_up(None, turn);
+                self.interrupt_up(turn);
             } else {
                 self.roll_back(false, turn);
             }
         }
     }
 
-    /// A `down` wins: the request is over as it stands. What it had queued stays down, what it was to start anew as well.
+    /// The request is over as it stands: a `down` wins, or its time is up and it keeps what it has.
     pub(super) fn interrupt_up(&mut self, turn: &mut Turn) {
-        if let Some(work) = &self.up {
-            for name in work.units.keys() {
-                if let Some(unit) = self.units.get_mut(name) {
-                    unit.forgo(turn);
-                }
-            }
-            self.drop_queued(turn);
-            self.finish_up(None, turn);
-        }
+        self.abandon(turn);
+        self.finish_up(None, turn);
     }
 
-    fn drop_queued(&mut self, turn: &mut Turn) {
+    /// What nobody will wait for any more: queued units stay down, and so do those that were to be started anew.
+    fn abandon(&mut self, turn: &mut Turn) {
         let Some(work) = &self.up else { return };
-        for name in &work.open {
-            if let Some(unit) = self.units.get_mut(name)
-                && unit.phase == Phase::Queued
-            {
+        for name in work.units.keys() {
+            let Some(unit) = self.units.get_mut(name) else { continue };
+            unit.forgo(turn);
+            if unit.phase == Phase::Queued {
                 unit.reach(Goal::Rest);
                 turn.touch(name);
             }

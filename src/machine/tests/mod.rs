@@ -1,13 +1,15 @@
 //! Tests of the machine: tables of rules with exact actions, and properties against a simulated world.
 
-//mod properties;
+mod judge;
+mod properties;
 mod rules_down;
 mod rules_ladder;
 mod rules_restart;
 mod rules_unit;
 mod rules_up;
 mod scale;
-//mod world;
+mod scenario;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

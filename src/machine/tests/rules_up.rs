@@ -3,6 +3,8 @@
 use super::*;
 use Condition::{Completed, Healthy, Started};
 
+type Step<'a> = &'a dyn Fn(&mut Bench) -> Vec<String>;
+
 #[test]
 fn each_condition_lets_the_dependent_start_when_it_holds_and_not_before() {
     let gate = |bench: &mut Bench| bench.gate("a", 1, 0, Answer::Good);
@@ -11,7 +13,6 @@ fn each_condition_lets_the_dependent_start_when_it_holds_and_not_before() {
         assert_eq!(bench.exited("a", 1, Exit::Code(0)), NOTHING);
         bench.emptied("a", 1)
     };
-    type Step<'a> = &'a dyn Fn(&mut Bench) -> Vec<String>;
     let table: [(UnitPlan, Condition, &[Step<'_>]); 5] = [
         (gated("a", 1), Started, &[&start]),
         (gated("a", 1), Healthy, &[&start, &gate]),
