@@ -8,6 +8,7 @@ use crate::machine::unit::{Fault, Phase, Rest, Then, Unit};
 
 /// What the machine has been told of a unit's latest life.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Told {
     life: Life,
     started: Option<u64>,
@@ -266,7 +267,7 @@ impl Judge {
             let Some(dependent) = stack.units.get(&other) else { continue };
             let given_up = matches!(dependent.phase, Phase::Survived { .. });
             if (ended(name) && ended(&other) && world.lives(&other, true) && !given_up)
-                || dependent.is_going()
+                || is_told_to_go(dependent)
             {
                 return Err(format!("{name} is signalled before {other} has ended"));
             }
@@ -348,6 +349,14 @@ fn has_failed(unit: &Unit) -> bool {
         | Phase::Leaving { .. }
         | Phase::Ending(_)
         | Phase::Backoff { .. } => false,
+    }
+}
+
+/// It is on its way out because somebody asked for it, not for a fault of its own.
+fn is_told_to_go(unit: &Unit) -> bool {
+    match &unit.phase {
+        Phase::Ending(ending) => matches!(ending.then, Then::Reach(_)),
+        _ => unit.is_going(),
     }
 }
 

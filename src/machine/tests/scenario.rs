@@ -108,11 +108,11 @@ fn deed() -> impl Strategy<Value = Deed> {
     let rare = prop_oneof![3 => Just(0_u8), 1 => any::<u8>()];
     let up = (any::<u8>(), rare.clone(), rare, 0..16_u8, timeout, prop::bool::weighted(0.1)).prop_map(
         |(units, recreate, changed, flags, timeout, shorter)| Deed::Up {
-            units: if flags & 12 == 0 { units } else { u8::MAX },
+            units: if flags < 4 { units } else { u8::MAX },
             recreate,
             changed,
-            no_deps: flags & 3 == 3 && flags & 4 == 0,
-            keep: flags & 3 == 1,
+            no_deps: flags == 3 || flags == 11,
+            keep: flags % 4 == 1,
             timeout,
             shorter,
         },
