@@ -307,7 +307,8 @@ impl Stack {
         if let Some(needs) = blocked {
             unit.phase = Phase::Resting(Rest::Failed(Failure::Blocked { needs }));
             turn.touch(name);
-        } else if !waits {
+        } else if !waits && (work.keep || !work.failed) {
+            // Not where the request will turn back anyway.
             if let Some(wanted) = work.units.get_mut(name) {
                 wanted.begun = true;
             }

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::closing::{Findings, Verified};
-use super::request::Waiting;
 use super::turn::Turn;
 use super::unit::{Goal, Phase, StopOrder};
 use super::{Action, Stack};
@@ -35,18 +34,17 @@ impl Stack {
     /// Ends what this request started, and only that.
     pub(super) fn roll_back(&mut self, force: bool, turn: &mut Turn) {
         let Some(work) = &mut self.up else { return };
-        let names: Vec<UnitName> = self
-            .order
-            .iter()
-            .filter(|name| work.units.get(*name).is_some_and(|unit| unit.begun))
-            .cloned()
-            .collect();
-        let queued: Vec<UnitName> = work.units.keys().filter(|name| !names.contains(name)).cloned().collect();
+        let mut names = Vec::new();
         let mut open = BTreeSet::new();
-        for name in names.iter().chain(&queued) {
-            let Some(unit) = self.units.get_mut(name) else { continue };
-            let mine = work.units.get(name).is_some_and(|unit| unit.begun);
-            if unit.is_settled() || !(mine || unit.phase == Phase::Queued) {
+        for name in &self.order {
+            let (Some(unit), Some(wanted)) = (self.units.get_mut(name), work.units.get(name)) else {
+                continue;
+            };
+            if wanted.begun {
+                names.push(name.clone());
+            }
+            // What ran before is left alone; what only waits in line is not started any more.
+            if unit.is_settled() || !(wanted.begun || unit.phase == Phase::Queued) {
                 continue;
             }
             unit.stop(StopOrder { goal: Goal::Rest, force, grace: None }, turn);
@@ -100,33 +98,26 @@ impl Stack {
         if work.deadline().is_some_and(|deadline| turn.now >= deadline) {
             work.cut = Some(Cut::Time);
             if work.keep {
-                self.drop_queued(turn);
-                self.finish_up(None, turn);
+                self.interrupt_up(turn);
             } else {
                 self.roll_back(false, turn);
             }
         }
     }
 
-    /// A `down` wins: the request is over as it stands. What it had queued stays down, what it was to start anew as well.
+    /// The request is over as it stands: a `down` wins, or its time is up and it keeps what it has.
     pub(super) fn interrupt_up(&mut self, turn: &mut Turn) {
-        if let Some(work) = &self.up {
-            for name in work.units.keys() {
-                if let Some(unit) = self.units.get_mut(name) {
-                    unit.forgo(turn);
-                }
-            }
-            self.drop_queued(turn);
-            self.finish_up(None, turn);
-        }
+        self.abandon(turn);
+        self.finish_up(None, turn);
     }
 
-    fn drop_queued(&mut self, turn: &mut Turn) {
+    /// What nobody will wait for any more: queued units stay down, and so do those that were to be started anew.
+    fn abandon(&mut self, turn: &mut Turn) {
         let Some(work) = &self.up else { return };
-        for name in &work.open {
-            if let Some(unit) = self.units.get_mut(name)
-                && unit.phase == Phase::Queued
-            {
+        for name in work.units.keys() {
+            let Some(unit) = self.units.get_mut(name) else { continue };
+            unit.forgo(turn);
+            if unit.phase == Phase::Queued {
                 unit.reach(Goal::Rest);
                 turn.touch(name);
             }
