@@ -17,6 +17,8 @@ use super::{Code, Problem, Span, Text, problem::Problems};
 const MAX_DEPTH: usize = 64;
 /// Most values once all aliases are written out.
 const MAX_NODES: usize = 2_000_000;
+/// So many keys are compared pair by pair, which is quicker than a table.
+const FEW: usize = 12;
 /// So many bytes of text count as one value more.
 const BYTES_PER_NODE: usize = 32;
 
@@ -309,6 +311,12 @@ impl Builder<'_> {
 
     /// The entries without those whose key stood before; each of those is a problem.
     fn unique(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+        let same = |(at, entry): (usize, &Entry)| {
+            entries[..at].iter().any(|before| before.key.value == entry.key.value)
+        };
+        if entries.len() <= FEW && !entries.iter().enumerate().any(same) {
+            return entries;
+        }
         let first_of: HashMap<Arc<str>, Span> =
             entries.iter().rev().map(|entry| (Arc::clone(&entry.key.value), entry.key.span)).collect();
         if first_of.len() == entries.len() {

@@ -60,25 +60,21 @@ impl Reader<'_> {
     pub(super) fn entries<T>(&mut self, map: &[Entry], place: &str, table: &[&[Line<T>]], target: &mut T) {
         for entry in map {
             let name = &*entry.key.value;
-            let found = table.iter().flat_map(|lines| lines.iter()).find(|(known, _)| *known == name);
+            let found = lines(table).find(|(known, _)| *known == name);
             match found {
                 Some((_, Use::Read(read))) => read(self, target, entry),
                 Some((_, Use::NotYet)) => self.not_yet(&entry.key),
                 None if name.starts_with("x-") => {}
-                None => {
-                    let known = || table.iter().flat_map(|lines| lines.iter()).map(|(known, _)| *known);
-                    self.unknown(&entry.key, place, known);
-                }
+                None => self.unknown(&entry.key, place, table),
             }
         }
     }
 
     /// Whether `wanted` is not in the map because its key is misspelt, which is told already.
     pub(super) fn misspelt<T>(&self, wanted: &str, map: &[Entry], table: &[&[Line<T>]]) -> bool {
-        let known = || table.iter().flat_map(|lines| lines.iter()).map(|(known, _)| *known);
-        let mut strangers =
-            map.iter().map(|entry| &*entry.key.value).filter(|name| known().all(|word| word != *name));
-        strangers.any(|name| !self.problems.worth_a_hint() || meant(name, &known) == Some(wanted))
+        let is_known = |name: &&str| lines(table).any(|(known, _)| known == name);
+        let mut strangers = map.iter().map(|entry| &*entry.key.value).filter(|name| !is_known(name));
+        strangers.any(|name| !self.problems.worth_a_hint() || meant(name, table) == Some(wanted))
     }
 
     fn not_yet(&mut self, key: &Text) {
@@ -87,16 +83,17 @@ impl Reader<'_> {
         self.report(problem.hint(format!("remove it, or keep it for later as `x-{name}`")));
     }
 
-    fn unknown<'t, I: Iterator<Item = &'t str>>(&mut self, key: &Text, place: &str, known: impl Fn() -> I) {
+    fn unknown<T>(&mut self, key: &Text, place: &str, table: &[&[Line<T>]]) {
         let name = &*key.value;
         let problem = Problem::at(Code::UnknownKey, key.span, format!("{place} has no key `{name}`"));
         if !self.problems.worth_a_hint() {
             return self.report(problem);
         }
-        let hint = match meant(name, &known) {
+        let hint = match meant(name, table) {
             Some(near) => format!("is `{near}` meant?"),
             None => {
-                let all: Vec<&str> = known().collect();
+                let there = lines(table).filter(|(_, used)| matches!(used, Use::Read(_)));
+                let all: Vec<&str> = there.map(|(known, _)| *known).collect();
                 format!("its keys are {}; your own may begin with `x-`", all.join(", "))
             }
         };
@@ -260,9 +257,14 @@ impl Reader<'_> {
 }
 
 /// The known key that an unknown one most likely means.
-fn meant<'t, I: Iterator<Item = &'t str>>(name: &str, known: &impl Fn() -> I) -> Option<&'t str> {
+fn meant<T>(name: &str, table: &[&[Line<T>]]) -> Option<&'static str> {
+    let known = || lines(table).map(|(known, _)| *known);
     let ours = FOREIGN.iter().find(|(theirs, ours)| *theirs == name && known().any(|word| word == *ours));
     ours.map(|(_, ours)| *ours).or_else(|| nearest(name, known()))
+}
+
+fn lines<'t, T>(table: &'t [&'t [Line<T>]]) -> impl Iterator<Item = &'t Line<T>> {
+    table.iter().flat_map(|lines| lines.iter())
 }
 
 /// `NAME=value`, or `NAME` alone.
