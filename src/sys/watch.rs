@@ -2,6 +2,10 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 #[cfg(target_os = "linux")]
 #[path = "watch_linux.rs"]
@@ -23,6 +27,26 @@ pub struct Stirred {
     pub id: Option<WatchId>,
     /// The name that appeared in a directory, where the system tells it.
     pub name: Option<OsString>,
+}
+
+/// What owns one descriptor for all its life.
+///
+/// # Safety
+///
+/// `as_raw_fd` gives the same open descriptor until the value is dropped.
+pub unsafe trait OneFd: AsRawFd {}
+
+// SAFETY: it owns its descriptor and never replaces it.
+unsafe impl OneFd for OwnedFd {}
+// SAFETY: it owns its descriptor and never replaces it.
+unsafe impl OneFd for Watch {}
+// SAFETY: it owns its descriptor and never replaces it.
+unsafe impl OneFd for super::watch_group::Group {}
+
+/// Waits for this descriptor in the present tokio runtime.
+pub fn readable<T: OneFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the descriptor stays open and the same for as long as the `AsyncFd` owns `inner` (see `OneFd`).
+    unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }.map_err(io::Error::from)
 }
 
 /// From now on Ctrl-C ends this process at once with `code`: for a program that has nothing to tidy up.
