@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpStream, lookup_host};
 
+/// Where the ports of outgoing connections begin on Linux (`ip_local_port_range`) by default; on macOS higher.
+const OUTGOING: u16 = 32_768;
+
 /// A host and a port.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -74,8 +77,7 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<(usize, TcpStream)> {
     let mut first = None;
     for (place, address) in addresses.iter().enumerate() {
         match TcpStream::connect(address).await {
-            // A connection to a free port in the range of outgoing ones can meet itself: nobody listens there.
-            Ok(stream) if stream.local_addr().ok() == stream.peer_addr().ok() => {
+            Ok(stream) if met_itself(&stream, *address) => {
                 first.get_or_insert_with(|| io::ErrorKind::ConnectionRefused.into());
             }
             Ok(stream) => return Ok((place, stream)),
@@ -85,6 +87,11 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<(usize, TcpStream)> {
         }
     }
     Err(first.unwrap_or_else(|| io::Error::other("the name has no address")))
+}
+
+/// A connection to a free port in the range of outgoing ones can meet itself: nobody listens there.
+fn met_itself(stream: &TcpStream, address: SocketAddr) -> bool {
+    address.port() >= OUTGOING && stream.local_addr().is_ok_and(|own| own.port() == address.port())
 }
 
 /// An error as a fragment for people: no number, no capital.

@@ -4,6 +4,7 @@
 //! one ends all that it started. What the kernel can tell (a line in a log, `READY=1`) is waited for; the rest is asked
 //! again and again, without a thread and without a connection kept.
 
+mod beat;
 mod endpoint;
 mod exec;
 mod http;
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use self::question::Question;
 use crate::domain::PortHolder;
@@ -96,8 +97,10 @@ pub async fn gate(
 /// told per round: the first that is not good, else `Answer::Good`. Dropping the future ends all that it started.
 pub async fn check(plan: HealthPlan, ctx: Context, mut tell: impl FnMut(Answer)) {
     let mut questions: Vec<Question> = plan.probes.iter().map(|probe| Question::new(probe, &ctx)).collect();
+    let mut round = Instant::now();
     loop {
-        sleep(plan.interval).await;
+        round = beat::next((round + plan.interval).max(Instant::now()), plan.interval);
+        sleep_until(round).await;
         let mut answer = Answer::Good;
         for question in &mut questions {
             answer = question.ask(plan.timeout, &ctx).await;

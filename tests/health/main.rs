@@ -1,5 +1,6 @@
 //! Do the probes tell the truth, at once, and leave nothing behind?
 
+mod cost;
 mod exec;
 mod http;
 mod log;
