@@ -226,12 +226,12 @@ fn each_member_is_asked_once_and_the_stopped_are_woken() {
     let mut cage = cage_of(shape.id);
     let heard = cage.ask(Signal::TERM);
     assert!(heard.refused.is_empty());
-    assert_eq!(heard.heard, 2);
+    assert_eq!(heard.heard.len(), 2);
     await_end(stopped);
     assert_eq!(shape.line(), "term");
-    assert_eq!(cage.ask(Signal::TERM).heard, 0);
+    assert_eq!(cage.ask(Signal::TERM).heard.len(), 0);
     cage.forget_asked();
-    assert_eq!(cage.ask(Signal::INT).heard, 1);
+    assert_eq!(cage.ask(Signal::INT).heard.len(), 1);
     assert_eq!(shape.line(), "end", "it heard TERM twice");
     await_end(shape.id);
 }
@@ -244,7 +244,7 @@ fn who_asked_is_spared_even_inside_the_group() {
     let mut cage = cage_of(shape.id);
     cage.spared.insert(caller);
     let outcome = cage.ask(Signal::TERM);
-    assert_eq!(outcome.refused, [caller]);
+    assert_eq!(outcome.refused.iter().map(|one| one.process).collect::<Vec<_>>(), [caller]);
     await_end(other);
     await_end(shape.id);
     cage.ledger.insert(caller);
@@ -264,11 +264,11 @@ fn the_deaf_are_killed_and_look_alikes_are_not() {
     let mut canary = Shape::start(&script, |_| {});
     let canaries = [canary.told(), canary.told(), canary.id];
     let mut cage = cage_of(shape.id);
-    assert_eq!(cage.ask(Signal::TERM).heard, 3);
+    assert_eq!(cage.ask(Signal::TERM).heard.len(), 3);
     assert!(runs(shape.id), "it is deaf");
     let outcome = cage.kill();
     assert!(outcome.survivors.is_empty(), "{outcome:?}");
-    assert!(outcome.forced.iter().any(|(id, command)| *id == shape.id && command.contains("607.1")));
+    assert!(outcome.forced.iter().any(|one| one.process == shape.id && one.command.contains("607.1")));
     for id in children.into_iter().chain([shape.id]) {
         await_end(id);
     }
@@ -294,7 +294,7 @@ fn a_chain_that_opens_a_new_session_at_each_hop_is_ended() {
     cage.mark = mark.clone();
     let outcome = cage.kill();
     assert!(outcome.survivors.is_empty());
-    for (id, _) in &outcome.forced {
+    for id in outcome.forced.iter().map(|one| &one.process) {
         await_end(*id);
     }
     let needle = format!("{ENV_LIFE}={}", mark.as_str());
@@ -325,7 +325,7 @@ fn another_stacks_process_is_never_signalled() {
     await_program(nested, "sleep");
     let mut cage = cage_of(shape.id);
     cage.ledger.insert(nested);
-    assert_eq!(cage.ask(Signal::TERM).refused, [nested]);
+    assert_eq!(cage.ask(Signal::TERM).refused.iter().map(|one| one.process).collect::<Vec<_>>(), [nested]);
     await_end(shape.id);
     let outcome = cage.kill();
     assert!(runs(nested));
@@ -391,7 +391,7 @@ fn a_program_whose_first_thread_ended_is_alive_and_marked() {
     assert_eq!(why(&full(&cage), shape.id), Some(FoundBy::Mark));
     let outcome = cage.kill();
     assert_eq!(outcome.forced.len(), 1);
-    assert!(outcome.forced[0].1.contains("python3"), "{outcome:?}");
+    assert!(outcome.forced[0].command.contains("python3"), "{outcome:?}");
     let mut rest = String::new();
     shape.out.read_to_string(&mut rest).expect("its output ends with it");
     await_fact("it is gone", || cage.is_empty());
@@ -461,7 +461,7 @@ fn a_pattern_sweeps_this_checkout_and_nothing_else() {
     told(inner.id, "another stack");
     told(editor.id, "editor");
     told(elsewhere.id, "no evidence");
-    assert_eq!(sought.prey.ask(Signal::TERM).heard, 1);
+    assert_eq!(sought.prey.ask(Signal::TERM).heard.len(), 1);
     await_end(here.id);
     assert!(sought.prey.is_empty());
     // Asked for loudly, the directory does not matter; other stacks still do, and a swept tree goes as a whole.

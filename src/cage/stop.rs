@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cage::guard::{Guard, survivor};
-use crate::cage::life::{AskOutcome, KillOutcome, Member};
+use crate::cage::life::{AskOutcome, KillOutcome, Member, Signalled};
 use crate::cage::safety::Verdict;
 use crate::cage::world::World;
 use crate::domain::{ProcId, Signal, Survivor};
@@ -44,36 +44,41 @@ pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal)
     let members = prey.look(&mut world);
     let mut outcome = AskOutcome::default();
     let by_group = ask_group(prey, &guard, &mut world, &members, asked, signal);
-    outcome.heard += u32::try_from(by_group.len()).unwrap_or(u32::MAX);
-    asked.extend(by_group);
+    asked.extend(by_group.iter().map(|member| member.id));
+    outcome.heard.extend(by_group.into_iter().map(|member| signalled(member, member.evidence())));
     for member in &members {
         // Twice the same signal means "now, without cleaning up" to many programs: once each.
         if !asked.insert(member.id) {
             continue;
         }
         match guard.deliver(&mut world, member, signal, true) {
-            Ok(()) => outcome.heard += 1,
+            Ok(()) => outcome.heard.push(signalled(member, member.evidence())),
             Err(Denial::Kernel(PidfdError::Gone)) => {}
-            Err(_) => outcome.refused.push(member.id),
+            Err(denial) => outcome.refused.push(signalled(member, denial.to_string())),
         }
     }
     outcome
 }
 
+fn signalled(member: &Member, why: String) -> Signalled {
+    Signalled { process: member.id, command: member.command(), why }
+}
+
 /// Signals the leader's group in one call, as a terminal would, if that reaches proven members only. Says who had it.
-fn ask_group(
+fn ask_group<'a>(
     prey: &dyn Prey,
     guard: &Guard,
     world: &mut World,
-    members: &[Member],
+    members: &'a [Member],
     asked: &BTreeSet<ProcId>,
     signal: Signal,
-) -> Vec<ProcId> {
+) -> Vec<&'a Member> {
     let Some(leader) = prey.leader().filter(|leader| members.iter().any(|member| member.id == *leader))
     else {
         return Vec::new();
     };
-    let group: Vec<&Member> = members.iter().filter(|member| member.stat.pgid == leader.pid.get()).collect();
+    let group: Vec<&'a Member> =
+        members.iter().filter(|member| member.stat.pgid == leader.pid.get()).collect();
     let root = users::own_uid() == 0;
     let each_may = |world: &mut World| {
         group.iter().all(|member| {
@@ -98,7 +103,7 @@ fn ask_group(
         // A failure shows as a member that lives on; the grace and SIGKILL follow.
         let _ = guard.deliver(world, stopped, Signal::CONT, false);
     }
-    group.iter().map(|member| member.id).collect()
+    group
 }
 
 /// One kill at work.
@@ -225,7 +230,12 @@ impl Hunt<'_> {
                 survivors.push(survivor(member, command.clone(), DEEP_SLEEP.to_owned()));
             }
         }
-        let forced = self.killed.into_iter().map(|(id, (_, command))| (id, command)).collect();
+        let told = |(process, (member, command)): (ProcId, (Member, String))| Signalled {
+            process,
+            command,
+            why: member.evidence(),
+        };
+        let forced = self.killed.into_iter().map(told).collect();
         KillOutcome { forced, survivors }
     }
 }

@@ -154,7 +154,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CliError> 
 
 /// This command and its ancestors: the shell, the terminal, the CI job. A stop must never end them.
 pub(super) fn caller() -> Vec<ProcId> {
-    let own = sys::proc::own_id();
+    let Some(own) = sys::proc::own_id() else { return Vec::new() };
     let mut all = sys::proc::ancestors(own.pid.get());
     all.push(own);
     all

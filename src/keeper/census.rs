@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use super::RecordLine;
 use super::record::Record;
 use crate::domain::{Moment, ProcId};
+use crate::store::RecordLine;
 use crate::sys::{birth, clock, reaper};
 
 const SHORTEST: Duration = Duration::from_millis(250);

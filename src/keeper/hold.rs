@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::FromKeeper;
 use super::census::Census;
 use super::notify::Notify;
 use super::output::Output;
 use super::record::Record;
 use super::talk::Talk;
-use super::{FromKeeper, RecordLine};
 use crate::domain::{Exit, Pid, Signal};
+use crate::store::RecordLine;
 use crate::sys::clock;
 use crate::sys::reaper::{self, Reaped};
 use crate::sys::signals::Signals;

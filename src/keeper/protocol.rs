@@ -13,7 +13,7 @@ use crate::domain::{Exit, Failure, Life, Mark, ProcId, UnitName};
 /// All that a keeper must know to hold one life.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
-    /// Identifier of the stack, for the name of the marking memfd.
+    /// The stack's secret: with the mark it makes the name of the marking memfd.
     pub stack_id: String,
     /// The unit.
     pub unit: UnitName,

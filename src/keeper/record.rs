@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::RecordLine;
+use crate::store::RecordLine;
 
 #[derive(Debug)]
 pub(super) struct Record(File);

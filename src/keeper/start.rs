@@ -13,8 +13,9 @@ use super::notify::Notify;
 use super::output::Output;
 use super::record::Record;
 use super::talk::{Talk, tell_once};
-use super::{FromKeeper, RecordLine, Spec};
+use super::{FromKeeper, Spec};
 use crate::domain::{Failure, Pid, ProcId};
+use crate::store::RecordLine;
 use crate::store::log::LogWriter;
 use crate::sys::signals::Signals;
 use crate::sys::spawn::{Launch, Waiting, fork};
@@ -126,7 +127,8 @@ fn prepare(
         environment.push(CString::new(entry).map_err(|_| nul("notify socket"))?);
     }
     let stdin = File::open("/dev/null").map_err(|error| cannot("open /dev/null", &error))?;
-    let mark = mark::memfd(spec.mark.as_str()).map_err(|error| cannot("make its mark", &error))?;
+    let mark = mark::memfd(&format!("{}:{}", spec.stack_id, spec.mark.as_str()))
+        .map_err(|error| cannot("make its mark", &error))?;
     if let Some(identity) = &identity {
         // Programs that open /dev/stdout or /dev/stderr by name need to own what is behind them.
         let _ = std::os::unix::fs::fchown(&output, Some(identity.uid), None);

@@ -1,7 +1,20 @@
 //! What looks secret is not shown.
 
+use super::Plan;
+
 /// Stands for what is not shown.
 const MASK: &str = "********";
+
+/// The plan without its secrets, for documents that are shown; the plan as it is with `show`.
+#[must_use]
+pub fn masked(mut plan: Plan, show: bool) -> Plan {
+    if !show {
+        for unit in &mut plan.units {
+            unit.environment.iter_mut().for_each(|(name, held)| *held = value(name, held));
+        }
+    }
+    plan
+}
 
 /// A value, masked if its name says that it is secret, or as far as it holds a password in a URL.
 pub(super) fn value(name: &str, value: &str) -> String {

@@ -159,7 +159,7 @@ pub(super) fn tell_end(
 }
 
 fn wait_end(process: &Pidfd, any: mpsc::Sender<()>) -> Option<AbortHandle> {
-    let readable = sys::Ready::new(process.as_fd().try_clone_to_owned().ok()?).ok()?;
+    let readable = sys::watch::readable(process.as_fd().try_clone_to_owned().ok()?).ok()?;
     let task = spawn_local(async move {
         if readable.readable().await.is_ok() {
             let _ = any.try_send(());

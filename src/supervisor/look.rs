@@ -16,11 +16,10 @@ const CROWD: usize = 3;
 /// Puts the processes of each life under its unit.
 pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
     let mut world = World::new();
-    let now = sys::clock::moment().0;
     for unit in units {
         let held = lives.get(&(unit.name.clone(), unit.life));
         let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };
-        unit.processes = cage.census(&mut world, Depth::Tree).iter().map(|member| member.view(now)).collect();
+        unit.processes = cage.census(&mut world, Depth::Tree).iter().map(|member| member.view()).collect();
     }
 }
 
@@ -63,7 +62,6 @@ fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut Worl
     if members.is_empty() {
         return None;
     }
-    let now = sys::clock::moment().0;
     let mut view = unit_at_rest(&intent.plan, intent.life);
     view.state = if record.ready { State::Ready } else { State::Starting };
     view.note = Some("its supervisor is not running".to_owned());
@@ -72,7 +70,7 @@ fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut Worl
     let pid = leader.pid.get();
     view.leader = Some(leader);
     (view.pid, view.pgid, view.sid) = (Some(pid), Some(pid), Some(pid));
-    view.processes = members.iter().map(|member| member.view(now)).collect();
+    view.processes = members.iter().map(|member| member.view()).collect();
     Some(view)
 }
 

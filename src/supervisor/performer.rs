@@ -14,9 +14,9 @@ use tokio::task::spawn_local;
 use super::birth;
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::ports::Ports;
-use crate::cage::{self, Cage, Hearth, StackFacts, Strays};
+use crate::cage::{self, Cage, Hearth, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
-use crate::domain::{Exit, Failure, FoundBy, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
+use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::health;
 use crate::keeper::FromKeeper;
 use crate::machine::{Action, Event, Stack, Target};
@@ -377,7 +377,10 @@ impl Performer {
             }
         };
         let outcome = outcome.unwrap_or_default();
-        let (heard, refused) = (outcome.heard, outcome.refused);
+        let heard = u32::try_from(outcome.heard.len()).unwrap_or(u32::MAX);
+        let refused = outcome.refused.iter().map(|one| one.process).collect();
+        self.write_receipts(&target, signal, outcome.heard, false);
+        self.write_receipts(&target, signal, outcome.refused, true);
         self.tell(Event::Asked { target: target.clone(), heard, refused });
         self.wait_for_ends(&target);
     }
@@ -395,10 +398,9 @@ impl Performer {
             }
         };
         let outcome = outcome.unwrap_or_default();
-        let killed: Vec<_> =
-            outcome.forced.iter().map(|(id, command)| (*id, command.clone(), FoundBy::Cgroup)).collect();
-        self.write_receipts(&target, Signal::KILL, &killed, &[]);
-        let (forced, survivors) = (outcome.forced, outcome.survivors);
+        let forced = outcome.forced.iter().map(|one| (one.process, one.command.clone())).collect();
+        let survivors = outcome.survivors;
+        self.write_receipts(&target, Signal::KILL, outcome.forced, false);
         self.tell(Event::Killed { target: target.clone(), forced, survivors });
         self.wait_for_ends(&target);
     }
@@ -430,37 +432,15 @@ impl Performer {
         }
     }
 
-    fn write_receipts(
-        &mut self,
-        target: &Target,
-        signal: Signal,
-        heard: &[(ProcId, String, FoundBy)],
-        refused: &[(ProcId, String, String)],
-    ) {
+    fn write_receipts(&mut self, target: &Target, signal: Signal, whom: Vec<Signalled>, refused: bool) {
         let unit = match target {
             Target::Life { unit, .. } => Some(unit.clone()),
             Target::Strays => None,
         };
-        for (process, command, found_by) in heard {
-            self.receipts.push(Receipt {
-                signal,
-                process: *process,
-                command: command.clone(),
-                unit: unit.clone(),
-                evidence: format!("{found_by:?}").to_lowercase(),
-                refused: None,
-            });
-        }
-        for (process, command, reason) in refused {
-            self.receipts.push(Receipt {
-                signal,
-                process: *process,
-                command: command.clone(),
-                unit: unit.clone(),
-                evidence: String::new(),
-                refused: Some(reason.clone()),
-            });
-        }
+        self.receipts.extend(whom.into_iter().map(|Signalled { process, command, why }| {
+            let (evidence, refused) = if refused { (String::new(), Some(why)) } else { (why, None) };
+            Receipt { signal, process, command, unit: unit.clone(), evidence, refused }
+        }));
     }
 
     fn retire(&mut self, unit: UnitName, life: Life) {
@@ -485,7 +465,7 @@ impl Performer {
             stack: self.stack.secret.clone(),
             dir: self.stack.manifest.parent().unwrap_or(&self.stack.manifest).to_owned(),
             lives: cages,
-            hearth: Some(Hearth { supervisor: sys::proc::own_id(), own }),
+            hearth: sys::proc::own_id().map(|supervisor| Hearth { supervisor, own }),
             spared: self.spared.clone(),
             // The plan was checked when it was made; a pattern of a damaged file matches nothing.
             patterns: self.sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),

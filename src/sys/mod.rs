@@ -10,13 +10,13 @@ pub mod pidfd;
 pub mod pipe;
 pub mod ports;
 pub mod proc;
-mod ready;
 pub mod reaper;
 pub mod signals;
 pub mod socket;
+pub mod spawn;
+pub mod user;
 pub mod users;
 pub mod watch;
 pub mod watch_group;
 
 pub use own::{itself, leave_terminal, random_bytes, reap};
-pub use ready::Ready;

@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 #[cfg(target_os = "linux")]
 #[path = "watch_linux.rs"]
@@ -44,6 +46,26 @@ impl Watch {
             return Ok(!fds[1].revents().intersects(gone));
         }
     }
+}
+
+/// What owns one descriptor for all its life.
+///
+/// # Safety
+///
+/// `as_raw_fd` gives the same open descriptor until the value is dropped.
+pub unsafe trait OneFd: AsRawFd {}
+
+// SAFETY: it owns its descriptor and never replaces it.
+unsafe impl OneFd for OwnedFd {}
+// SAFETY: it owns its descriptor and never replaces it.
+unsafe impl OneFd for Watch {}
+// SAFETY: it owns its descriptor and never replaces it.
+unsafe impl OneFd for super::watch_group::Group {}
+
+/// Waits for this descriptor in the present tokio runtime.
+pub fn readable<T: OneFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the descriptor stays open and the same for as long as the `AsyncFd` owns `inner` (see `OneFd`).
+    unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }.map_err(io::Error::from)
 }
 
 /// From now on Ctrl-C ends this process at once with `code`: for a program that has nothing to tidy up.

@@ -85,6 +85,11 @@ impl Lines {
         Ok(lines)
     }
 
+    /// Reads on from a place, as the log grows; without times.
+    pub fn follow(path: &Path, from: Position) -> io::Result<Self> {
+        Follower::new(path, from).map(|follower| Self::new(follower, false))
+    }
+
     pub(super) fn new(follower: Follower, timed: bool) -> Self {
         Self {
             follower,
