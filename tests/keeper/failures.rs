@@ -1,7 +1,12 @@
 //! What cannot be started is told at once, with evidence.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
 use devstack::domain::{Exit, Failure};
 use devstack::keeper::RecordLine;
@@ -98,14 +103,17 @@ fn a_script_without_a_first_line_is_run_by_the_shell() {
 
 #[test]
 fn a_keeper_without_a_spec_ends() {
-    use std::os::fd::OwnedFd;
-    use std::os::unix::net::UnixStream;
-    use std::process::{Command, Stdio};
-
-    let (ours, theirs) = UnixStream::pair().expect("a pair");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_devstack"));
-    let mut child =
-        command.arg("__keeper").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().expect("it starts");
-    drop((command, ours));
-    assert_eq!(child.wait().expect("it ends").code(), Some(125));
+    for (line, told) in [("", ""), ("{}\n", "does not understand")] {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devstack"));
+        command.arg("__keeper").stdin(Stdio::from(OwnedFd::from(theirs)));
+        let mut child = command.spawn().expect("it starts");
+        drop(command);
+        ours.write_all(line.as_bytes()).expect("it reads");
+        ours.shutdown(Shutdown::Write).expect("open so far");
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains(told) && answer.is_empty() == told.is_empty(), "{answer:?}");
+        assert_eq!(child.wait().expect("it ends").code(), Some(125));
+    }
 }
