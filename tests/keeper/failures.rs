@@ -69,18 +69,18 @@ fn an_unknown_user_is_told() {
 #[test]
 fn a_service_becomes_its_user_where_that_is_allowed() {
     let mut world = World::shell("id -u; id -G; echo opened > /dev/stderr");
-    world.spec.user = Some("65534".to_owned());
+    world.spec.user = Some("54321".to_owned());
     world.spec.working_dir = "/".into();
     let mut keeper = world.start();
     if rustix::process::geteuid().is_root() {
         assert_eq!(keeper.whole_life(), Exit::Code(0));
         let text = keeper.text();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!((lines[0], lines[2]), ("65534", "opened"), "{text}");
+        assert_eq!((lines[0], lines[2]), ("54321", "opened"), "{text}");
         assert!(!lines[1].split(' ').any(|group| group == "0"), "{text}");
     } else {
         let reason = "only root can become another user".to_owned();
-        assert_eq!(keeper.not_started(), Failure::User { user: "65534".to_owned(), reason });
+        assert_eq!(keeper.not_started(), Failure::User { user: "54321".to_owned(), reason });
     }
 }
 
