@@ -12,7 +12,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use devstack::cage::{Cage, Depth, ENV_LIFE, ENV_STACK_ID, Hearth, Member, StackFacts, World, memfd_name};
+use devstack::cage::{
+    Cage, Depth, ENV_LIFE, ENV_STACK_ID, Hearth, MARK_DESCRIPTOR, Member, StackFacts, World, memfd_name,
+};
 use devstack::cage::{seek, verify};
 use devstack::domain::{FoundBy, Life, Mark, Pid, ProcId, Signal, UnitName};
 use devstack::sys::cgroup::{Leaf, writable_parent};
@@ -181,7 +183,7 @@ fn what_left_the_tree_is_known_by_ledger_session_and_mark() {
     cage.ledger.insert(ProcId { start: bare.start + 1, ..bare });
     assert_eq!(why(&full(&cage), bare), None);
     // Without a living member the session is a plain number again.
-    let mut elsewhere = cage_of(ProcId { start: shape.id.start + 1, ..shape.id });
+    let mut elsewhere = cage_of(ProcId { start: shape.id.start - 1, ..shape.id });
     assert!(full(&elsewhere).is_empty() && elsewhere.is_empty());
     elsewhere.ledger.insert(bare);
     assert!(!elsewhere.is_empty());
@@ -201,9 +203,17 @@ fn a_named_memfd_marks_what_lost_its_environment() {
     let number = std::os::fd::AsRawFd::as_raw_fd(&memfd);
     let own = std::process::id();
     let script = format!(
-        "exec 9</proc/{own}/fd/{number}; echo up; (env -i setsid {SLEEPER} & echo $!); exec sleep 607.2"
+        "exec {MARK_DESCRIPTOR}</proc/{own}/fd/{number}; echo up; (env -i setsid {SLEEPER} & echo $!); exec sleep 607.2"
     );
-    let mut shape = Shape::start(&script, |_| {});
+    if Command::new("bash").arg("--version").output().is_err() {
+        eprintln!(
+            "SKIPPED a_named_memfd_marks_what_lost_its_environment: only bash opens a descriptor this high"
+        );
+        return;
+    }
+    let mut shape = Shape::start("exec bash -c \"$SCRIPT\"", |command| {
+        command.env("SCRIPT", script);
+    });
     let orphan = shape.told();
     await_program(orphan, "sleep");
     let mut cage = cage_of(shape.id);
@@ -333,6 +343,42 @@ fn another_stacks_process_is_never_signalled() {
 }
 
 #[test]
+fn a_keeper_is_no_member_and_ends_last() {
+    // A stand-in for the keeper: a program of that name, with one child that is deaf and one of its own kind.
+    let dir = tempfile::tempdir().expect("a directory");
+    std::os::unix::fs::symlink("/bin/sh", dir.path().join("devstack")).expect("links exist");
+    let made = Command::new("mkfifo").arg(dir.path().join("never")).status().expect("mkfifo exists");
+    assert!(made.success());
+    let keeper = "echo up; sh -c 'trap \"\" TERM; echo ready; sleep 607.5' & echo $!; \
+                  ./devstack __nested & echo $!; wait; read x <never";
+    fs::write(dir.path().join("__keeper"), keeper).expect("writable");
+    fs::write(dir.path().join("__nested"), "read x <never").expect("writable");
+    let mut keeper = Shape::start("exec ./devstack __keeper", |command| {
+        command.current_dir(dir.path());
+    });
+    let mut lines = [keeper.line(), keeper.line(), keeper.line()].to_vec();
+    lines.retain(|line| line != "ready");
+    let ids: Vec<ProcId> = lines.iter().map(|line| identity(line.parse().expect("a number"))).collect();
+    keeper.others.extend(&ids);
+    let (leader, nested) = (ids[0], ids[1]);
+    let words = || fs::read_to_string(format!("/proc/{}/cmdline", nested.pid)).unwrap_or_default();
+    await_fact("the nested one runs", || words().contains("__nested"));
+    let mut cage = cage_of(leader);
+    cage.keeper = Some(keeper.id);
+    assert!(cage.is_kept());
+    assert!(cage.ask(Signal::TERM).refused.contains(&nested));
+    let outcome = cage.kill();
+    await_end(leader);
+    assert!(runs(keeper.id) && runs(nested), "machinery is never signalled");
+    assert_eq!(outcome.survivors.len(), 1);
+    assert_eq!(outcome.survivors[0].reason, "it is a keeper or supervisor of devstack");
+    cage.end_keeper().expect("it may be ended when asked for");
+    await_end(keeper.id);
+    assert!(!cage.is_kept());
+    cage.end_keeper().expect("a second time is fine");
+}
+
+#[test]
 fn a_cgroup_holds_what_left_everything_else() {
     let Some(parent) = writable_parent() else {
         eprintln!("SKIPPED a_cgroup_holds_what_left_everything_else: no cgroup v2 can be written here");
@@ -386,7 +432,7 @@ fn a_program_whose_first_thread_ended_is_alive_and_marked() {
     let state = || proc::stat(shape.id.pid.get()).map(|stat| stat.state);
     await_fact("its first thread ends", || state() == Some(proc::RunState::Zombie));
     assert!(proc::is_alive(shape.id));
-    let mut cage = cage_of(ProcId { start: shape.id.start + 1, ..shape.id });
+    let mut cage = cage_of(ProcId { start: shape.id.start - 1, ..shape.id });
     cage.mark = mark;
     assert_eq!(why(&full(&cage), shape.id), Some(FoundBy::Mark));
     let outcome = cage.kill();
