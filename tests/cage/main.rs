@@ -51,6 +51,7 @@ fn what_left_the_tree_is_known_by_ledger_session_and_mark() {
     let (bare, in_session, marked) = (shape.told(), shape.told(), shape.told());
     for id in [bare, in_session, marked] {
         await_program(id, "sleep");
+        await_orphan(id, shape.id);
     }
     let mut cage = cage_of(shape.id);
     cage.mark = mark;
@@ -114,6 +115,7 @@ fn a_named_memfd_marks_what_lost_its_environment() {
     });
     let orphan = shape.told();
     await_program(orphan, "sleep");
+    await_orphan(orphan, shape.id);
     let mut cage = cage_of(shape.id);
     (cage.mark, cage.stack) = (life, stack);
     assert_eq!(why(&full(&cage), orphan), Some(FoundBy::Mark));
@@ -292,6 +294,7 @@ fn a_cgroup_holds_what_left_everything_else() {
     let mut shape = Shape::start(&script, |_| {});
     let orphan = shape.told();
     await_program(orphan, "sleep");
+    await_orphan(orphan, shape.id);
     let canary = Shape::start(&format!("echo up; exec {SLEEPER}"), |_| {});
     let mut cage = cage_of(shape.id);
     cage.cgroup = Some(leaf.clone());

@@ -112,6 +112,12 @@ pub(crate) fn await_program(id: ProcId, name: &str) {
     await_fact(name, || comm().trim() == name);
 }
 
+/// The shell between a leader and its orphan ends right after it has told of it: waits until it has.
+pub(crate) fn await_orphan(id: ProcId, leader: ProcId) {
+    let parent = || proc::stat(id.pid.get()).and_then(|stat| proc::stat(stat.ppid));
+    await_fact("it is an orphan", || parent().is_none_or(|parent| parent.sid != leader.pid.get()));
+}
+
 pub(crate) fn cage_of(leader: ProcId) -> Cage {
     let unit = UnitName::parse("api").expect("a name");
     Cage::new(unit, Life(1), fresh_mark(), fresh_mark(), None, leader)
