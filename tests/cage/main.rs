@@ -16,7 +16,8 @@ use devstack::sys::cgroup::{Leaf, writable_parent};
 use devstack::sys::proc;
 
 use shape::{
-    SLEEPER, Shape, await_end, await_fact, await_program, cage_of, fresh_mark, full, identity, runs, why,
+    SLEEPER, Shape, await_end, await_fact, await_orphan, await_program, cage_of, fresh_mark, full, identity,
+    runs, why,
 };
 
 #[test]
