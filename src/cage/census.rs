@@ -6,6 +6,8 @@ use crate::cage::life::{Cage, Depth, Member};
 use crate::cage::stray::Hearth;
 use crate::cage::world::World;
 use crate::domain::{FoundBy, Mark, ProcId, UnitName};
+use crate::sys::cgroup::Leaf;
+use crate::sys::proc::Stat;
 
 /// What ties processes to one or many lives.
 pub(super) struct Net<'a> {
@@ -31,7 +33,7 @@ pub(super) fn gather(net: &Net<'_>, world: &mut World, depth: Depth) -> Vec<Memb
     }
     let mut holders: BTreeSet<ProcId> = net.lives.iter().filter_map(|cage| cage.keeper).collect();
     holders.extend(net.hearth.map(|hearth| hearth.supervisor));
-    holders.extend(world.own_line().first().and_then(crate::sys::proc::Stat::id));
+    holders.extend(world.own_line().first().and_then(Stat::id));
     let mut all = Gathering { world, found: BTreeMap::new(), open: Vec::new(), holders };
     for cage in &net.lives {
         all.add_life(cage, depth);
@@ -81,8 +83,8 @@ impl Gathering<'_> {
         self.add(cage.leader, FoundBy::Leader, unit, None);
         let keeper = cage.keeper.filter(|keeper| self.world.alive(*keeper).is_some());
         self.open.extend(keeper.map(|keeper| (keeper, Some(cage.unit.clone()))));
-        for pid in cage.cgroup.iter().flat_map(crate::sys::cgroup::Leaf::procs) {
-            if let Some(id) = self.world.stat(pid).and_then(crate::sys::proc::Stat::id) {
+        for pid in cage.cgroup.iter().flat_map(Leaf::procs) {
+            if let Some(id) = self.world.stat(pid).and_then(Stat::id) {
                 self.add(id, FoundBy::Cgroup, unit, None);
             }
         }
@@ -107,7 +109,11 @@ impl Gathering<'_> {
         let mut owners: HashMap<&Mark, Option<&UnitName>> = HashMap::new();
         owners.extend(net.stack.map(|stack| (stack, None)));
         owners.extend(net.lives.iter().map(|cage| (&cage.mark, Some(&cage.unit))));
-        let pids: Vec<ProcId> = self.world.all().filter_map(crate::sys::proc::Stat::id).collect();
+        // Marks are inherited at birth: nobody older than all these lives carries one. Where the stack's secret is
+        // looked for, lives that no ledger knows may be older.
+        let since = net.lives.iter().map(|cage| cage.leader.start).min().filter(|_| net.stack.is_none());
+        let young = self.world.all().filter(|stat| since.is_none_or(|since| stat.start >= since));
+        let pids: Vec<ProcId> = young.filter_map(Stat::id).collect();
         for id in pids {
             let marks = self.world.marks(id.pid.get());
             // The life says more than the stack: it names the unit.
@@ -130,7 +136,7 @@ impl Gathering<'_> {
     fn add_sessions(&mut self) -> bool {
         let ours = self.sessions();
         // Whoever has a proof of its own keeps it: nobody is proven by the session that it itself proves.
-        let inside = |stat: &crate::sys::proc::Stat| {
+        let inside = |stat: &Stat| {
             let id = stat.id().filter(|id| !self.found.contains_key(id))?;
             Some((id, ours.get(&stat.sid)?.clone()))
         };
@@ -156,8 +162,7 @@ impl Gathering<'_> {
             if sid <= 1 || foreign.contains(&sid) || ours.contains_key(&sid) {
                 continue;
             }
-            let first =
-                self.world.stat(sid).filter(|stat| !stat.is_gone()).and_then(crate::sys::proc::Stat::id);
+            let first = self.world.stat(sid).filter(|stat| !stat.is_gone()).and_then(Stat::id);
             if first.is_none_or(|first| self.found.contains_key(&first)) {
                 ours.insert(sid, member.unit.clone());
             }

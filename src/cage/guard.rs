@@ -89,7 +89,8 @@ fn still_holds(member: &Member) -> bool {
     let (FoundBy::Parentage, Some(parent)) = (member.found_by, member.parent) else { return true };
     match proc::stat(member.id.pid.get()) {
         Some(now) if now.ppid == parent.pid.get() => {
-            proc::stat(now.ppid).is_some_and(|stat| stat.start == parent.start)
+            // A parent that ended between these two lines is no deceit: only another process under its number is.
+            proc::stat(now.ppid).is_none_or(|stat| stat.start == parent.start)
         }
         // Its parent has ended and it was handed on: it was that parent's child when we looked.
         Some(_) => true,

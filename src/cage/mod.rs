@@ -18,7 +18,7 @@ mod world;
 
 pub use holder::{Claim, claim, holder, holders, listening};
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
-pub use marks::memfd_name;
+pub use marks::{MARK_DESCRIPTOR, memfd_name};
 pub use safety::{Facts, Refusal, Verdict, may_signal};
 pub use stray::{Hearth, Sought, StackFacts, Strays, seek, strays};
 pub use verify::verify;

@@ -23,8 +23,12 @@ pub(super) use crate::cage::guard::Denial;
 const ROUNDS: u32 = 24;
 /// After so many rounds nothing is frozen first any more: what still grows is killed as it is found.
 const FREEZING_ROUNDS: u32 = 16;
-/// How long a kill waits for what slept in the kernel when SIGKILL came.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// How long one kill waits, all in all, for signals to take effect: they are sent at once and act later. Mostly it is
+/// microseconds; a storm of forks on a busy machine takes tens of milliseconds.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long it waits for one that sleeps in the kernel: it may be in the middle of a fork, or wait for its own frozen
+/// child (vfork), and that for ever.
+const SLEEPER_PATIENCE: Duration = Duration::from_millis(5);
 
 /// A set of processes that can be ended.
 pub(super) trait Prey {
@@ -113,12 +117,16 @@ struct Hunt<'a> {
     frozen: BTreeMap<ProcId, (Member, String)>,
     killed: BTreeMap<ProcId, (Member, String)>,
     denied: BTreeMap<ProcId, (Member, String, Denial)>,
+    /// Killed while they ran: they may bear one more until the signal acts.
+    running: Vec<ProcId>,
+    patience: Duration,
 }
 
 /// See [`crate::cage::Cage::kill`].
 pub(super) fn kill(prey: &dyn Prey) -> KillOutcome {
     let (frozen, killed, denied) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut hunt = Hunt { prey, guard: prey.guard(), frozen, killed, denied };
+    let (guard, running) = (prey.guard(), Vec::new());
+    let mut hunt = Hunt { prey, guard, frozen, killed, denied, running, patience: PATIENCE };
     hunt.kill_leaves();
     let mut quiet = 0;
     for round in 0..ROUNDS {
@@ -129,9 +137,12 @@ pub(super) fn kill(prey: &dyn Prey) -> KillOutcome {
             // Under a keeper a lone process need not be frozen: what it bears meanwhile stays in the tree.
             let many = fresh.len() > 1 || !hunt.frozen.is_empty();
             let freeze = round < FREEZING_ROUNDS && (world.is_whole() || many);
+            let batch: Vec<ProcId> = fresh.iter().map(|member| member.id).collect();
             for member in fresh {
                 hunt.hit(&mut world, member, freeze);
             }
+            // The next look counts only if nobody bears children behind its back.
+            hunt.await_effects(&batch);
         } else if !hunt.frozen.is_empty() {
             quiet = 0;
             hunt.kill_frozen(&mut world);
@@ -192,6 +203,7 @@ impl Hunt<'_> {
                 self.frozen.insert(member.id, (member, command));
             }
             Ok(()) => {
+                self.running.push(member.id);
                 self.killed.insert(member.id, (member, command));
             }
             Err(Denial::Kernel(PidfdError::Gone)) => {}
@@ -217,8 +229,32 @@ impl Hunt<'_> {
         }
     }
 
+    /// Waits until the frozen have stopped and those killed while they ran have ended: a fork that was under way when
+    /// the signal came is finished first, and its child would be missed by a look taken now.
+    fn await_effects(&mut self, batch: &[ProcId]) {
+        let begun = Instant::now();
+        let end = begun + self.patience;
+        for id in batch.iter().filter(|id| self.frozen.contains_key(id)) {
+            // No descriptor tells of a stop; it takes microseconds, on a busy machine a turn of the scheduler.
+            let asleep = Instant::now() + SLEEPER_PATIENCE;
+            while let Some(state) = still_acts(*id) {
+                let until = if state == RunState::Uninterruptible { end.min(asleep) } else { end };
+                if Instant::now() >= until {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+        for id in self.running.drain(..) {
+            await_end(id, end);
+        }
+        self.patience = self.patience.saturating_sub(begun.elapsed());
+    }
+
     fn outcome(self) -> KillOutcome {
-        await_deep_sleepers(self.killed.keys());
+        // State D lasts a moment for any program that uses a disk: only what stays in it is told as a survivor.
+        let end = Instant::now() + self.patience.min(SLEEPER_PATIENCE * 2);
+        self.killed.keys().filter(|id| in_deep_sleep(**id)).for_each(|id| await_end(*id, end));
         let mut survivors: Vec<Survivor> = Vec::new();
         for (id, (member, command, denial)) in self.denied {
             if proc::is_alive(id) {
@@ -247,17 +283,20 @@ fn in_deep_sleep(id: ProcId) -> bool {
     stat.is_some_and(|stat| stat.start == id.start && stat.state == RunState::Uninterruptible)
 }
 
-/// State D lasts a moment for any program that uses a disk: only what stays in it is told as a survivor.
-fn await_deep_sleepers<'a>(ids: impl Iterator<Item = &'a ProcId>) {
-    let end = Instant::now() + PATIENCE;
-    for id in ids.filter(|id| in_deep_sleep(**id)) {
-        let left = end.saturating_duration_since(Instant::now());
-        let Ok(handle) = Pidfd::open(*id) else { continue };
-        let nanos = i64::from(left.subsec_nanos());
-        let mut fds = [PollFd::new(&handle, PollFlags::IN)];
-        // Its end or the end of our patience: the state is read again afterwards, so the answer does not matter.
-        let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: nanos }));
-    }
+/// The state of a process that was told to stop and may still bear children.
+fn still_acts(id: ProcId) -> Option<RunState> {
+    let stat = proc::stat(id.pid.get()).filter(|stat| stat.start == id.start && !stat.is_gone())?;
+    let stopped = matches!(stat.state, RunState::Stopped | RunState::Traced);
+    (!stopped).then_some(stat.state)
+}
+
+/// Waits for the end of a process, at most until `end`.
+fn await_end(id: ProcId, end: Instant) {
+    let Ok(handle) = Pidfd::open(id) else { return };
+    let left = end.saturating_duration_since(Instant::now());
+    let mut fds = [PollFd::new(&handle, PollFlags::IN)];
+    // Its end or the end of our patience: whoever asked looks again, so the answer does not matter.
+    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) }));
 }
 
 /// See [`crate::cage::Cage::watch`].

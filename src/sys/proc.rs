@@ -122,7 +122,20 @@ pub fn memfds(pid: i32, prefix: &str) -> Option<Vec<String>> {
     os::memfds(pid, prefix)
 }
 
-/// Which of these sockets (by inode) it holds.
+/// Name of the memfd that it holds at this descriptor, if it is one and begins with `prefix`: much cheaper than
+/// [`memfds`], which lists them all.
+#[must_use]
+pub fn memfd_at(pid: i32, descriptor: i32, prefix: &str) -> Option<String> {
+    os::memfd_at(pid, descriptor, prefix)
+}
+
+/// How many descriptors a child of this process may have: none of them has a higher number.
+#[must_use]
+pub fn descriptor_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Which sockets (by inode) it holds.
 #[must_use]
 pub fn sockets(pid: i32) -> Vec<u64> {
     os::sockets(pid)

@@ -1,7 +1,6 @@
 //! The process table of Linux: `/proc`.
 
 use std::ffi::OsStr;
-use std::io::Read as _;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -27,13 +26,19 @@ fn open(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
 
 /// Up to `most` bytes of a file.
 fn read(path: &str, most: usize) -> Result<Vec<u8>, Errno> {
-    let file = std::fs::File::from(open(path, OFlags::RDONLY)?);
-    let mut bytes = Vec::with_capacity(most.min(4096));
-    let limit = u64::try_from(most).unwrap_or(u64::MAX);
-    match file.take(limit).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    let file = open(path, OFlags::RDONLY)?;
+    let mut chunk = [0_u8; 8192];
+    let mut bytes = Vec::new();
+    while bytes.len() < most {
+        let length = rustix::io::read(&file, &mut chunk[..])?;
+        bytes.extend_from_slice(chunk.get(..length).unwrap_or_default());
+        // `/proc` gives a page at a time where there is more: what is far shorter is the end, and saves a call.
+        if length < 2048 {
+            break;
+        }
     }
+    bytes.truncate(most);
+    Ok(bytes)
 }
 
 /// Asks `/proc/PID/FILE`; where the first thread is dead, the same file of a thread that lives.
@@ -189,16 +194,24 @@ fn links(dir: &OwnedFd, numbers: &[i32], see: &mut impl FnMut(&[u8])) -> Result<
     Ok(())
 }
 
+/// The name of a memfd, as the target of a link tells it.
+fn memfd_name(target: &[u8], prefix: &str) -> Option<String> {
+    let name = target.strip_prefix(b"/memfd:")?;
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+    name.starts_with(prefix.as_bytes()).then(|| String::from_utf8_lossy(name).into_owned())
+}
+
 pub(super) fn memfds(pid: i32, prefix: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
-    let seen = each_descriptor(pid, |target| {
-        let Some(name) = target.strip_prefix(b"/memfd:") else { return };
-        let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
-        if name.starts_with(prefix.as_bytes()) {
-            names.push(String::from_utf8_lossy(name).into_owned());
-        }
-    });
+    let seen = each_descriptor(pid, |target| names.extend(memfd_name(target, prefix)));
     seen.ok().map(|()| names)
+}
+
+pub(super) fn memfd_at(pid: i32, descriptor: i32, prefix: &str) -> Option<String> {
+    let mut buffer = [0_u8; 256];
+    let path = format!("{pid}/fd/{descriptor}");
+    let length = rustix::fs::readlinkat_raw(root()?, path, &mut buffer[..]).ok()?;
+    memfd_name(buffer.get(..length)?, prefix)
 }
 
 pub(super) fn sockets(pid: i32) -> Vec<u64> {

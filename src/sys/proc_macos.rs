@@ -110,6 +110,10 @@ pub(super) fn memfds(_pid: i32, _prefix: &str) -> Option<Vec<String>> {
     None
 }
 
+pub(super) fn memfd_at(_pid: i32, _descriptor: i32, _prefix: &str) -> Option<String> {
+    None
+}
+
 pub(super) fn sockets(_pid: i32) -> Vec<u64> {
     Vec::new()
 }

@@ -79,7 +79,7 @@ impl Stat {
     }
 }
 
-/// Reads a line of `/proc/PID/stat` (proc_pid_stat(5)); `page` is the size of a memory page in bytes.
+/// Reads a line of `/proc/PID/stat` (see `proc_pid_stat(5)`); `page` is the size of a memory page in bytes.
 #[must_use]
 pub fn parse_stat(line: &[u8], page: u64) -> Option<Stat> {
     // The name may hold anything, `) R 1 1` included: it ends at the *last* bracket.
@@ -99,9 +99,9 @@ pub fn parse_stat(line: &[u8], page: u64) -> Option<Stat> {
         "X" | "x" => RunState::Dead,
         _ => RunState::Other,
     };
-    let ppid = fields.next()?.parse().ok()?;
-    let pgid = fields.next()?.parse().ok()?;
-    let sid = fields.next()?.parse().ok()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
     // Each `nth` skips what lies between: terminal fields, fault counters, children's times, priorities, timer.
     let flags: u64 = fields.nth(2)?.parse().ok()?;
     let user: u64 = fields.nth(4)?.parse().ok()?;
@@ -113,9 +113,9 @@ pub fn parse_stat(line: &[u8], page: u64) -> Option<Stat> {
         pid,
         comm: visible(&String::from_utf8_lossy(comm)),
         state,
-        ppid,
-        pgid,
-        sid,
+        ppid: parent,
+        pgid: group,
+        sid: session,
         kernel: flags & KERNEL_THREAD != 0,
         cpu_ticks: user.saturating_add(system),
         threads,

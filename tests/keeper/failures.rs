@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use devstack::domain::{Exit, Failure};
-use devstack::keeper::RecordLine;
+use devstack::store::RecordLine;
 
 use crate::world::World;
 
