@@ -117,17 +117,28 @@ pub struct Cage {
 /// What an ask came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskOutcome {
-    /// Members that got the signal now.
-    pub heard: u32,
-    /// Members that could not or must not get it; each is told once.
-    pub refused: Vec<ProcId>,
+    /// Members that got the signal now, and why each is ours.
+    pub heard: Vec<Signalled>,
+    /// Members that could not or must not get it, and why; each is told once.
+    pub refused: Vec<Signalled>,
+}
+
+/// A process that a signal was meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signalled {
+    /// Which.
+    pub process: ProcId,
+    /// Its command line.
+    pub command: String,
+    /// Why it is ours; or, where it did not get the signal, why not.
+    pub why: String,
 }
 
 /// What a kill came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KillOutcome {
-    /// Who took SIGKILL, with command lines.
-    pub forced: Vec<(ProcId, String)>,
+    /// Who took SIGKILL, and why each is ours.
+    pub forced: Vec<Signalled>,
     /// Who lives on, and why.
     pub survivors: Vec<Survivor>,
 }

@@ -17,7 +17,7 @@ mod verify;
 mod world;
 
 pub use holder::{Claim, claim, holder, holders, listening};
-pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member};
+pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
 pub use marks::{MARK_DESCRIPTOR, memfd_name};
 pub use safety::{Facts, Refusal, Verdict, may_signal};
 pub use stray::{Hearth, Sought, StackFacts, Strays, seek, strays};

@@ -1,1 +1,84 @@
-//! stub
+//! The command line: what can be asked, one file per verb, and how each command ends.
+
+pub mod args;
+mod down;
+pub mod error;
+mod events;
+pub mod exit;
+pub mod load;
+pub mod logs;
+mod look;
+mod place;
+mod setup;
+mod talk;
+mod up;
+mod wait;
+pub mod when;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::args::{Cli, Verb};
+use self::exit::{CliError, Code};
+use self::place::Place;
+use crate::show::Door;
+use crate::supervisor;
+
+/// Runs the program with the arguments that it was given.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap knows whether it is help (standard output, 0) or a mistake (standard error, 2).
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let door = Door::open(cli.global.color.into());
+    match verb(&cli, &door) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            door.say(&error.render(&door.err));
+            error.code().into()
+        }
+    }
+}
+
+fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
+    let place = Place::new(&cli.global)?;
+    match &cli.verb {
+        Verb::Up(args) => up::run(&place, door, &up::Wish::from(args)),
+        Verb::Start(args) => up::run(&place, door, &up::Wish::from(args)),
+        Verb::Restart(args) => up::run(&place, door, &up::Wish::from(args)),
+        Verb::Down(args) => down::run(&place, door, &down::Wish::from(args)),
+        Verb::Stop(args) => down::run(&place, door, &down::Wish::from(args)),
+        Verb::Ps(args) => look::ps(&place, door, args),
+        Verb::Status(args) => look::status(&place, door, args),
+        Verb::Ls(args) => look::ls(&place, door, args),
+        Verb::Logs(args) => look::logs(&place, door, args),
+        Verb::Events(args) => events::run(&place, door, args),
+        Verb::Wait(args) => wait::run(&place, door, args),
+        Verb::Port(args) => setup::port(&place, door, args),
+        Verb::Url(args) => setup::url(&place, door, args),
+        Verb::Check(_) => setup::check(&place, door),
+        Verb::Config(args) => setup::config(&place, door, args),
+        Verb::Completions(args) => setup::completions(door, args),
+        Verb::Version(args) => setup::version(door, args),
+        Verb::Keeper(_) => Err(CliError::Usage("__keeper is started by the supervisor only".to_owned())),
+        Verb::Supervise(inner) => supervise(&inner.rest),
+    }
+}
+
+fn supervise(rest: &[OsString]) -> Result<Code, CliError> {
+    let [state, runtime] = rest else {
+        return Err(CliError::Usage("__supervise is started by up only".to_owned()));
+    };
+    supervisor::run_daemon(state.into(), runtime.into())?;
+    Ok(Code::Done)
+}

@@ -1,6 +1,70 @@
 //! The keeper: one small process for each life. It starts the service in a session of its own, owns its output,
 //! reaps, and ends when the kernel says that no child is left (`ECHILD`). It knows nothing of health, order or policy.
+//!
+//! It has one thread, waits in one `poll`, and never for the supervisor: when that dies, the keeper goes on, and tells
+//! the next one what has happened. SIGTERM to a keeper is handed on to its service; other signals that can be ignored are.
 
+mod census;
+mod explain;
+mod hold;
+mod notify;
+mod output;
 mod protocol;
+mod record;
+mod start;
+mod talk;
 
-pub use protocol::{FromKeeper, LogSpec, RecordLine, Spec};
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
+
+pub use protocol::{FromKeeper, LogSpec, Spec};
+
+use crate::sys::{reaper, signals};
+
+/// No manifest makes a spec that is longer than this.
+const LONGEST_SPEC: usize = 64 << 20;
+
+/// The whole life of a keeper: `devstack __keeper`, with one end of a socket pair as standard input.
+///
+/// Gives the exit code of the process: 0 where a service was held until nothing of it was left.
+#[must_use]
+pub fn run() -> i32 {
+    reaper::close_foreign_descriptors();
+    let Ok(mut supervisor) = reaper::take_standard_input() else { return 125 };
+    signals::unblock_all();
+    signals::ignore(&[
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+    ]);
+    reaper::leave_session();
+    reaper::set_own_name(c"devstack-keeper");
+    // Where there is none, direct children are all that can be proven; `doctor` says so.
+    let _ = reaper::become_subreaper();
+    let Some(spec) = read_spec(&mut supervisor) else { return 125 };
+    let Some(hold) = start::start(&spec, supervisor) else { return 1 };
+    drop(spec);
+    reaper::give_back_memory();
+    hold.until_empty();
+    0
+}
+
+/// The first line. `None` where the supervisor is gone before it has said all.
+fn read_spec(supervisor: &mut UnixStream) -> Option<Spec> {
+    let mut line = Vec::new();
+    let mut chunk = [0_u8; 4096];
+    while line.len() < LONGEST_SPEC {
+        let count = supervisor.read(&mut chunk).ok().filter(|count| *count > 0)?;
+        line.extend_from_slice(&chunk[..count]);
+        if line.last() == Some(&b'\n') {
+            return serde_json::from_slice(&line).ok();
+        }
+    }
+    None
+}

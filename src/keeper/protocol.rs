@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Exit, Failure, Life, Mark, ProcId, UnitName, WallTime};
+use crate::domain::{Exit, Failure, Life, Mark, ProcId, UnitName};
 
 /// All that a keeper must know to hold one life.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
-    /// Identifier of the stack, for the name of the marking memfd.
+    /// The stack's secret: with the mark it makes the name of the marking memfd.
     pub stack_id: String,
     /// The unit.
     pub unit: UnitName,
@@ -33,7 +33,7 @@ pub struct Spec {
     pub cgroup: Option<PathBuf>,
     /// Where the keeper listens for later supervisors.
     pub socket: PathBuf,
-    /// Where the keeper appends [`RecordLine`]s, the life's part of the ledger; it exists.
+    /// Where the keeper appends [`crate::store::RecordLine`]s, the life's part of the ledger; it exists.
     pub record: PathBuf,
     /// Where it binds a datagram socket for `sd_notify`, if the unit has a notify probe.
     pub notify: Option<PathBuf>,
@@ -76,35 +76,5 @@ pub enum FromKeeper {
         exit: Exit,
     },
     /// The kernel says that the keeper has no child left (`ECHILD`); the keeper ends after this.
-    Emptied,
-}
-
-/// One line of a life's record on disk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordLine {
-    /// Written before the service's code runs.
-    Leader {
-        /// Boot id of the machine: in another boot none of these identities means anything.
-        boot: String,
-        /// The keeper.
-        keeper: ProcId,
-        /// The leader.
-        leader: ProcId,
-        /// When.
-        at: WallTime,
-    },
-    /// A member seen for the first time.
-    Member(ProcId),
-    /// The service sent `READY=1`.
-    Notified,
-    /// The leader ended.
-    Exited {
-        /// How.
-        exit: Exit,
-        /// When.
-        at: WallTime,
-    },
-    /// Nothing is left (`ECHILD`).
     Emptied,
 }

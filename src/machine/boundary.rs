@@ -40,6 +40,9 @@ pub enum Event {
     /// Nothing of the target is left: `ECHILD` from its keeper, or an empty cgroup, or (strays, dead keepers) two
     /// scans in a row without a member.
     Emptied { target: Target },
+    /// The last life of each unit that any earlier supervisor knew: numbers are never given twice. Comes before all
+    /// other events, as do the adoptions.
+    Remembered { lives: Vec<(UnitName, Life)> },
     /// A life from before this supervisor was found alive and is watched again.
     Adopted(Box<Adopted>),
     /// Answers [`Action::StopCommand`].

@@ -1,5 +1,23 @@
 //! The pure decider: events in, actions out. No clock, no I/O, no async; time comes in as `now`.
+//!
+//! Read `boundary` (what can happen, what can be done), then `unit` and `phases` (one unit), `ladder` (how anything is
+//! ended), `request` and `closing` (an `up`, a `down`), and `stack`, which holds it all.
 
 mod boundary;
+mod closing;
+mod ladder;
+mod order;
+mod phases;
+mod request;
+mod restart;
+mod rollback;
+mod stack;
+#[cfg(test)]
+mod tests;
+mod turn;
+mod unit;
+mod view;
+mod words;
 
 pub use boundary::*;
+pub use stack::Stack;

@@ -1,1 +1,24 @@
-//! stub
+//! What people and scripts see: a view or a report in, text out.
+//!
+//! All of it is pure text except two files: [`door`] reads the surroundings once and is the only place that prints,
+//! and [`live`] keeps progress on a terminal.
+
+pub mod door;
+pub mod down;
+pub mod error;
+pub mod event;
+pub mod json;
+pub mod live;
+pub mod ls;
+pub mod paint;
+pub mod progress;
+pub mod ps;
+pub mod status;
+pub mod table;
+pub mod text;
+pub mod up;
+
+pub use door::Door;
+pub use error::Problem;
+pub use live::Progress;
+pub use paint::{ColorChoice, Paint, Surroundings, Tone};

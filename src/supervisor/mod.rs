@@ -1,1 +1,22 @@
-//! stub
+//! The supervisor: the loop around the machine. It selects an event, asks the machine, performs its actions and
+//! publishes the view.
+//!
+//! It may die at any moment: the keepers hold the services, and the next supervisor takes them over (`recover`).
+//! A command that finds no supervisor can do its work itself, in its own process (`inline`): a full process table is
+//! exactly when a stop is needed, so stopping must not need a new process.
+
+mod birth;
+mod daemon;
+mod driver;
+mod inline;
+mod launch;
+mod life;
+mod look;
+mod performer;
+mod ports;
+mod recover;
+
+pub use daemon::run as run_daemon;
+pub use inline::{Inline, down, look};
+pub use launch::{LaunchError, ensure};
+pub use look::at_rest;

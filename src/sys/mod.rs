@@ -1,8 +1,22 @@
 //! What the kernel offers, with one signature for all systems. The only place for `unsafe` and `cfg(target_os)`.
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else")]
 
+pub mod birth;
 pub mod cgroup;
+pub mod clock;
+pub mod mark;
+mod own;
 pub mod pidfd;
+pub mod pipe;
 pub mod ports;
 pub mod proc;
+pub mod reaper;
+pub mod signals;
+pub mod socket;
+pub mod spawn;
+pub mod user;
 pub mod users;
+pub mod watch;
+pub mod watch_group;
+
+pub use own::{itself, leave_terminal, random_bytes, reap};

@@ -17,7 +17,7 @@ use devstack::sys::proc;
 
 use shape::{
     SLEEPER, Shape, await_end, await_fact, await_orphan, await_program, cage_of, fresh_mark, full, identity,
-    runs, why,
+    processes, runs, why,
 };
 
 #[test]
@@ -137,12 +137,12 @@ fn each_member_is_asked_once_and_the_stopped_are_woken() {
     let mut cage = cage_of(shape.id);
     let heard = cage.ask(Signal::TERM);
     assert!(heard.refused.is_empty());
-    assert_eq!(heard.heard, 2);
+    assert_eq!(heard.heard.len(), 2);
     await_end(stopped);
     assert_eq!(shape.line(), "term");
-    assert_eq!(cage.ask(Signal::TERM).heard, 0);
+    assert_eq!(cage.ask(Signal::TERM).heard.len(), 0);
     cage.forget_asked();
-    assert_eq!(cage.ask(Signal::INT).heard, 1);
+    assert_eq!(cage.ask(Signal::INT).heard.len(), 1);
     assert_eq!(shape.line(), "end", "it heard TERM twice");
     await_end(shape.id);
 }
@@ -155,7 +155,7 @@ fn who_asked_is_spared_even_inside_the_group() {
     let mut cage = cage_of(shape.id);
     cage.spared.insert(caller);
     let outcome = cage.ask(Signal::TERM);
-    assert_eq!(outcome.refused, [caller]);
+    assert_eq!(processes(&outcome.refused), [caller]);
     await_end(other);
     await_end(shape.id);
     cage.ledger.insert(caller);
@@ -175,11 +175,11 @@ fn the_deaf_are_killed_and_look_alikes_are_not() {
     let mut canary = Shape::start(&script, |_| {});
     let canaries = [canary.told(), canary.told(), canary.id];
     let mut cage = cage_of(shape.id);
-    assert_eq!(cage.ask(Signal::TERM).heard, 3);
+    assert_eq!(cage.ask(Signal::TERM).heard.len(), 3);
     assert!(runs(shape.id), "it is deaf");
     let outcome = cage.kill();
     assert!(outcome.survivors.is_empty(), "{outcome:?}");
-    assert!(outcome.forced.iter().any(|(id, command)| *id == shape.id && command.contains("607.1")));
+    assert!(outcome.forced.iter().any(|one| one.process == shape.id && one.command.contains("607.1")));
     for id in children.into_iter().chain([shape.id]) {
         await_end(id);
     }
@@ -205,8 +205,8 @@ fn a_chain_that_opens_a_new_session_at_each_hop_is_ended() {
     cage.mark = mark.clone();
     let outcome = cage.kill();
     assert!(outcome.survivors.is_empty());
-    for (id, _) in &outcome.forced {
-        await_end(*id);
+    for one in &outcome.forced {
+        await_end(one.process);
     }
     let needle = format!("{ENV_LIFE}={}", mark.as_str());
     let living: Vec<ProcId> = bearing(&needle).into_iter().filter(|id| runs(*id)).collect();
@@ -236,7 +236,7 @@ fn another_stacks_process_is_never_signalled() {
     await_program(nested, "sleep");
     let mut cage = cage_of(shape.id);
     cage.ledger.insert(nested);
-    assert_eq!(cage.ask(Signal::TERM).refused, [nested]);
+    assert_eq!(processes(&cage.ask(Signal::TERM).refused), [nested]);
     await_end(shape.id);
     let outcome = cage.kill();
     assert!(runs(nested));
@@ -267,7 +267,7 @@ fn a_keeper_is_no_member_and_ends_last() {
     let mut cage = cage_of(leader);
     cage.keeper = Some(keeper.id);
     assert!(cage.is_kept());
-    assert!(cage.ask(Signal::TERM).refused.contains(&nested));
+    assert!(processes(&cage.ask(Signal::TERM).refused).contains(&nested));
     let outcome = cage.kill();
     await_end(leader);
     assert!(runs(keeper.id) && runs(nested), "machinery is never signalled");
@@ -339,7 +339,7 @@ fn a_program_whose_first_thread_ended_is_alive_and_marked() {
     assert_eq!(why(&full(&cage), shape.id), Some(FoundBy::Mark));
     let outcome = cage.kill();
     assert_eq!(outcome.forced.len(), 1);
-    assert!(outcome.forced[0].1.contains("python3"), "{outcome:?}");
+    assert!(outcome.forced[0].command.contains("python3"), "{outcome:?}");
     let mut rest = String::new();
     shape.out.read_to_string(&mut rest).expect("its output ends with it");
     await_fact("it is gone", || cage.is_empty());

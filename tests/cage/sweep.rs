@@ -75,7 +75,7 @@ fn a_pattern_sweeps_this_checkout_and_nothing_else() {
     told(inner.id, "another stack");
     told(editor.id, "editor");
     told(elsewhere.id, "no evidence");
-    assert_eq!(sought.prey.ask(Signal::TERM).heard, 1);
+    assert_eq!(sought.prey.ask(Signal::TERM).heard.len(), 1);
     await_end(here.id);
     assert!(sought.prey.is_empty());
     // Asked for loudly, the directory does not matter; other stacks still do, and a swept tree goes as a whole.

@@ -1,0 +1,150 @@
+//! `down` and `stop`: end units, sweep, and prove that nothing is left.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::args::{DownArgs, StopArgs};
+use super::exit::{CliError, Code};
+use super::load::Loaded;
+use super::place::{Place, Stack, block_on, caller, check_names};
+use super::talk::{Ended, Interrupts, Source, follow};
+use crate::control::{Answers, Call, Client, ClientError, DownCall};
+use crate::domain::{DownReport, UnitName};
+use crate::machine::{DownRequest, Reply};
+use crate::show::progress::Verb;
+use crate::show::{Door, Progress, down, json};
+use crate::supervisor;
+
+/// What the command line asks for.
+pub(super) struct Wish {
+    services: Vec<UnitName>,
+    force: bool,
+    timeout: Option<Duration>,
+    dry_run: bool,
+    json: bool,
+}
+
+impl Wish {
+    /// The whole stack, gracefully.
+    pub(super) fn whole() -> Self {
+        Self { services: Vec::new(), force: false, timeout: None, dry_run: false, json: false }
+    }
+}
+
+impl From<&DownArgs> for Wish {
+    fn from(args: &DownArgs) -> Self {
+        Self {
+            services: args.services.clone(),
+            force: args.force,
+            timeout: args.timeout,
+            dry_run: args.dry_run,
+            json: args.json,
+        }
+    }
+}
+
+impl From<&StopArgs> for Wish {
+    fn from(args: &StopArgs) -> Self {
+        Self {
+            services: args.services.clone(),
+            force: args.force,
+            timeout: args.timeout,
+            dry_run: false,
+            json: args.json,
+        }
+    }
+}
+
+/// Runs the verb.
+pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliError> {
+    let loaded = place.load(door);
+    let known = place.find()?;
+    let stack = match (known, &loaded) {
+        (Some(stack), _) => stack,
+        (None, Ok(loaded)) => place.open(loaded)?,
+        (None, Err(_)) => return loaded.map(|_| Code::Done),
+    };
+    if let Err(error) = &loaded {
+        // A manifest that was broken since `up` must not keep its processes alive.
+        door.say(&error.render(&door.err));
+        door.say("the manifest cannot be used: what the last `up` recorded is ended\n");
+    }
+    let loaded = loaded.ok();
+    if let Some(plan) = stack.file.plan.as_ref().or(loaded.as_ref().map(|loaded| &loaded.plan)) {
+        let now = loaded.as_ref().map(|loaded| &loaded.plan);
+        let unknown =
+            |name: &&UnitName| !now.is_some_and(|now| now.units.iter().any(|unit| unit.name == **name));
+        let doubtful: Vec<UnitName> = wish.services.iter().filter(unknown).cloned().collect();
+        check_names(plan, &doubtful)?;
+    }
+    if wish.dry_run {
+        door.answer(&down::dry_run(&door.out, &stack.view()?))?;
+        return Ok(Code::Done);
+    }
+    let ended = block_on(end(stack, door, loaded, wish))??;
+    match ended.reply {
+        Reply::Down(report) => tell(door, wish, report),
+        Reply::NoSuchUnit(name) => Err(CliError::NoSuchService { name: name.to_string(), known: vec![] }),
+        Reply::Up(_) | Reply::Busy => Err(CliError::Bug("an up was answered to a down".to_owned())),
+    }
+}
+
+fn tell(door: &Door, wish: &Wish, report: DownReport) -> Result<Code, CliError> {
+    if wish.json {
+        door.answer(&json::down(&report)?)?;
+    } else {
+        door.answer(&down::report(&door.out, &report))?;
+    }
+    match (report.clean, wish.json) {
+        (true, _) => Ok(Code::Done),
+        (false, true) => Err(CliError::Told(Code::NotClean)),
+        (false, false) => Err(CliError::NotClean(Box::new(report))),
+    }
+}
+
+async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> Result<Ended, CliError> {
+    let mut interrupts = Interrupts::listen()?;
+    let request = DownRequest {
+        units: (!wish.services.is_empty()).then(|| wish.services.clone()),
+        force: wish.force,
+        grace: wish.timeout,
+    };
+    let call = DownCall { request, plan: loaded.map(|loaded| loaded.plan), caller: caller() };
+    let harder = DownCall {
+        request: DownRequest { force: true, ..call.request.clone() },
+        plan: None,
+        caller: call.caller.clone(),
+    };
+    let asked = match Client::connect(&stack.dir.socket()).await {
+        Ok(mut client) => client.ask("/v1/down", &call).await,
+        Err(error) => Err(error),
+    };
+    let progress = Progress::new(door, Verb::Down);
+    match asked {
+        Ok(lines) => {
+            let by_force = async |_, _| {
+                if let Ok(mut client) = Client::connect(&stack.dir.socket()).await {
+                    // The first request gives the answer for both: these lines are not read.
+                    let _ = client.ask("/v1/down", &harder).await;
+                }
+            };
+            let ended = follow(Source::Remote(lines), &mut interrupts, progress, by_force).await;
+            ended.map_err(|error| stack.client_error(error))
+        }
+        // No supervisor, or one that is just ending: the work is done here. The lock makes it wait for the other's end.
+        Err(ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _)) => {
+            let dir = stack.dir.clone();
+            let ended = supervisor::down(dir, call, async |inline| {
+                let calls = inline.calls.clone();
+                let by_force = async |_, _| {
+                    let answers = Answers { accepted: oneshot::channel().0, reply: oneshot::channel().0 };
+                    let _ = calls.send(Call::Down(Box::new(harder.clone()), answers));
+                };
+                follow(Source::Inline(inline), &mut interrupts, progress, by_force).await
+            });
+            ended.await?.map_err(|error| stack.client_error(error))
+        }
+        Err(error) => Err(stack.client_error(error)),
+    }
+}

@@ -1,0 +1,191 @@
+//! Which stack a command means: its manifest, its plan, its directories on disk, its supervisor.
+
+use std::path::{Path, PathBuf};
+
+use super::args::Global;
+use super::exit::CliError;
+use super::load::{self, LoadError, Loaded, Where};
+use crate::control::{Client, ClientError};
+use crate::domain::{Mark, ProcId, StackName, StackView, UnitName};
+use crate::plan::Plan;
+use crate::show::Door;
+use crate::store::{Home, HomeError, Lock, StackDir, StackFile};
+use crate::supervisor;
+use crate::sys;
+
+/// Where the command was called.
+pub(super) struct Place {
+    place: Where,
+    named: bool,
+    home: Home,
+}
+
+/// A stack that has been used at least once, or is about to be.
+pub(super) struct Stack {
+    /// Its directories.
+    pub(super) dir: StackDir,
+    /// What is on disk of it.
+    pub(super) file: StackFile,
+}
+
+impl Place {
+    pub(super) fn new(global: &Global) -> Result<Self, CliError> {
+        let here = match &global.dir {
+            Some(dir) => dir.clone(),
+            None => std::env::current_dir()
+                .map_err(|source| CliError::Io { what: "the present directory".to_owned(), source })?,
+        };
+        let place = match &global.file {
+            Some(file) => Where::Exactly(here.join(file)),
+            None => Where::Above(here),
+        };
+        let uid = rustix::process::geteuid().as_raw();
+        let home = Home::from_env(uid, |name| std::env::var(name).ok()).map_err(home_error)?;
+        Ok(Self { place, named: global.file.is_some(), home })
+    }
+
+    /// The manifest's path, whatever stands in it.
+    pub(super) fn manifest(&self) -> Result<PathBuf, CliError> {
+        load::find(&self.place).map_err(|error| self.load_error(error, None))
+    }
+
+    /// The plan, with the automatic ports of the last time.
+    pub(super) fn load(&self, door: &Door) -> Result<Loaded, CliError> {
+        let previous = |_: &StackName, manifest: &Path| {
+            let dir = self.home.find(manifest).ok().flatten();
+            let file = dir.and_then(|dir| dir.read_stack().ok().flatten());
+            file.map(|file| file.auto_ports).unwrap_or_default()
+        };
+        load::load_with(&self.place, previous).map_err(|error| self.load_error(error, Some(door)))
+    }
+
+    /// The stack of this manifest, made on disk where it is new.
+    pub(super) fn open(&self, loaded: &Loaded) -> Result<Stack, CliError> {
+        let plan = &loaded.plan;
+        let dir = self.home.open(&plan.manifest, &plan.stack).map_err(home_error)?;
+        if let Some(file) = dir.read_stack().map_err(home_error)? {
+            return Ok(Stack { dir, file });
+        }
+        let secret = Mark::from_random(sys::random_bytes()?);
+        let mut file = StackFile::new(plan.stack.clone(), plan.manifest.clone(), secret);
+        file.auto_ports.clone_from(&loaded.auto_ports);
+        dir.write_stack(&file).map_err(home_error)?;
+        Ok(Stack { dir, file })
+    }
+
+    /// The stack of this manifest, if it was ever used; its manifest may be broken.
+    pub(super) fn find(&self) -> Result<Option<Stack>, CliError> {
+        let manifest = self.manifest()?;
+        let Some(dir) = self.home.find(&manifest).map_err(home_error)? else { return Ok(None) };
+        let file = dir.read_stack().map_err(home_error)?;
+        Ok(file.map(|file| Stack { dir, file }))
+    }
+
+    /// The stack of this manifest, or "not running".
+    pub(super) fn stack(&self, door: &Door) -> Result<Stack, CliError> {
+        match self.find()? {
+            Some(stack) => Ok(stack),
+            None => Err(CliError::NotRunning { stack: self.load(door)?.plan.stack }),
+        }
+    }
+
+    /// Every stack of this user.
+    pub(super) fn all(&self) -> Result<Vec<Stack>, CliError> {
+        let dirs = self.home.all().map_err(home_error)?.into_iter();
+        Ok(dirs.filter_map(|dir| dir.read_stack().ok().flatten().map(|file| Stack { dir, file })).collect())
+    }
+
+    fn load_error(&self, error: LoadError, door: Option<&Door>) -> CliError {
+        match error {
+            LoadError::NotFound { searched } => CliError::NoManifest {
+                from: searched.first().map(|path| path.display().to_string()).unwrap_or_default(),
+                named: self.named,
+            },
+            LoadError::Unreadable { path, reason } => {
+                CliError::Io { what: path.display().to_string(), source: std::io::Error::other(reason) }
+            }
+            LoadError::Problems { path, text, problems } => {
+                let colour = door.is_some_and(|door| door.err.colours());
+                CliError::Manifest(crate::manifest::render(
+                    &problems,
+                    &path.display().to_string(),
+                    &text,
+                    colour,
+                ))
+            }
+        }
+    }
+}
+
+impl Stack {
+    /// The stack as its supervisor sees it, or, where none lives, as ledger and kernel show it.
+    pub(super) fn view(&self) -> Result<StackView, CliError> {
+        let told = block_on(async {
+            let mut client = Client::connect(&self.dir.socket()).await?;
+            client.get("/v1/stack").await
+        })?;
+        match told {
+            Ok(view) => Ok(view),
+            Err(ClientError::Absent) => Ok(supervisor::look(&self.dir)?),
+            Err(error) => Err(self.client_error(error)),
+        }
+    }
+
+    /// What a broken conversation means.
+    pub(super) fn client_error(&self, error: ClientError) -> CliError {
+        match error {
+            ClientError::Broken(_) | ClientError::CutOff | ClientError::Absent => CliError::SupervisorDied {
+                pid: Lock::holder(&self.dir.lock()),
+                tail: crate::store::log::tail(&self.dir.supervisor_log(), 5),
+            },
+            ClientError::Unreachable(source) => {
+                CliError::Io { what: self.dir.socket().display().to_string(), source }
+            }
+            ClientError::Refused(..) | ClientError::Garbled(_) => CliError::Bug(error.to_string()),
+        }
+    }
+}
+
+/// Runs the asynchronous part of a command.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(work))
+}
+
+/// This command and its ancestors: the shell, the terminal, the CI job. A stop must never end them.
+pub(super) fn caller() -> Vec<ProcId> {
+    let Some(own) = sys::proc::own_id() else { return Vec::new() };
+    let mut all = sys::proc::ancestors(own.pid.get());
+    all.push(own);
+    all
+}
+
+/// All units of a plan by name.
+pub(super) fn unit_names(plan: &Plan) -> Vec<UnitName> {
+    plan.units.iter().map(|unit| unit.name.clone()).collect()
+}
+
+/// Refuses a name that the plan does not have.
+pub(super) fn check_names(plan: &Plan, names: &[UnitName]) -> Result<(), CliError> {
+    match names.iter().find(|name| !plan.units.iter().any(|unit| unit.name == **name)) {
+        None => Ok(()),
+        Some(unknown) => Err(CliError::NoSuchService { name: unknown.to_string(), known: unit_names(plan) }),
+    }
+}
+
+/// What a problem with the directories means.
+pub(super) fn home_error(error: HomeError) -> CliError {
+    match error {
+        HomeError::Newer { path, found } => CliError::NewerState {
+            path: path.display().to_string(),
+            found,
+            known: crate::store::STATE_VERSION,
+        },
+        HomeError::Io { path, source } => CliError::Io { what: path.display().to_string(), source },
+        HomeError::NotOurs { path, reason } => CliError::NotPermitted {
+            what: format!("keeping state in {}", path.display()),
+            reason: reason.to_owned(),
+        },
+        HomeError::Nowhere => CliError::Usage(error.to_string()),
+    }
+}

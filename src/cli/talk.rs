@@ -1,0 +1,135 @@
+//! A request under way: its progress, its end, and what Ctrl-C does to it.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::control::{ClientError, Lines, Told, Views};
+use crate::domain::UnitView;
+use crate::machine::{Reply, RequestId};
+use crate::show::Progress;
+use crate::supervisor::Inline;
+use crate::sys::clock;
+
+/// A spinner turns so often.
+const SPIN: Duration = Duration::from_millis(100);
+
+/// Where news of a request come from.
+pub(super) enum Source {
+    /// A supervisor's answer.
+    Remote(Lines),
+    /// The same work in this process.
+    Inline(Inline),
+}
+
+/// What the user wants in the middle of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interruption {
+    /// Ctrl-C or SIGTERM, the first time.
+    First,
+    /// And again.
+    Again,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// The answer.
+    pub(super) reply: Reply,
+    /// The units as told last.
+    pub(super) units: Vec<UnitView>,
+    /// The signal that interrupted it, if one did.
+    pub(super) signal: Option<i32>,
+}
+
+/// The signals by which a user ends a command.
+pub(super) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    /// From here on these signals do not end this process.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one; returns its number.
+    pub(super) async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => libc::SIGINT,
+            _ = self.terminate.recv() => libc::SIGTERM,
+        }
+    }
+}
+
+/// Follows a request to its end. `interrupt` is called for each signal with the request's number, as far as it is known.
+pub(super) async fn follow(
+    mut source: Source,
+    interrupts: &mut Interrupts,
+    mut progress: Progress,
+    mut interrupt: impl AsyncFnMut(Interruption, Option<RequestId>),
+) -> Result<Ended, ClientError> {
+    let mut units: Vec<UnitView> = Vec::new();
+    let (mut id, mut ended_by) = (None, None);
+    let mut spin = spinner();
+    loop {
+        tokio::select! {
+            biased;
+            signal = interrupts.next() => {
+                let which = if ended_by.replace(signal).is_none() { Interruption::First } else { Interruption::Again };
+                interrupt(which, id).await;
+            }
+            told = source.next() => match told? {
+                Told::Accepted { id: given } => id = Some(given),
+                Told::Changed { units: changed } => {
+                    take_in(&mut units, changed);
+                    progress.update(&units, clock::wall());
+                }
+                Told::Reply(reply) => {
+                    progress.finish();
+                    return Ok(Ended { reply, units, signal: ended_by });
+                }
+            },
+            _ = spin.tick(), if progress.is_live() => progress.tick(clock::wall()),
+        }
+    }
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Told, ClientError> {
+        match self {
+            Self::Remote(lines) => lines.next().await?.ok_or(ClientError::CutOff),
+            Self::Inline(Inline { views, reply, .. }) => tokio::select! {
+                biased;
+                reply = reply => reply.map(Told::Reply).map_err(|_| ClientError::CutOff),
+                units = changed(views) => Ok(Told::Changed { units }),
+            },
+        }
+    }
+}
+
+async fn changed(views: &mut Views) -> Vec<UnitView> {
+    if views.changed().await.is_err() {
+        // The work is over; its reply is on its way.
+        std::future::pending::<()>().await;
+    }
+    views.borrow_and_update().to_vec()
+}
+
+/// Puts changed units in their places; new ones come at the end.
+pub(super) fn take_in(units: &mut Vec<UnitView>, changed: Vec<UnitView>) {
+    for unit in changed {
+        match units.iter_mut().find(|known| known.name == unit.name) {
+            Some(known) => *known = unit,
+            None => units.push(unit),
+        }
+    }
+}
+
+fn spinner() -> Interval {
+    let mut spin = interval(SPIN);
+    spin.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    spin
+}

@@ -1,0 +1,276 @@
+//! `up`, `start` and `restart`: make units run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::args::{RestartArgs, StartArgs, UpArgs};
+use super::exit::{CliError, Code};
+use super::load::Loaded;
+use super::place::{Place, Stack, block_on, caller, unit_names};
+use super::talk::{Ended, Interruption, Interrupts, Source, follow};
+use super::{down, look};
+use crate::control::{CancelCall, Client, ClientError, UpCall};
+use crate::domain::{Signal, StackView, State, UnitName, UpReport, WallTime};
+use crate::machine::{Reply, UpRequest};
+use crate::plan::{Plan, SelectError, select};
+use crate::show::progress::Verb;
+use crate::show::{Door, Progress, json, up};
+use crate::store::Lock;
+use crate::supervisor;
+use crate::sys::clock;
+
+/// A supervisor that is just ending refuses its last callers; the next one is asked.
+const TRIES: usize = 5;
+
+/// What the command line asks for.
+#[derive(Default)]
+pub(super) struct Wish {
+    services: Vec<UnitName>,
+    profiles: BTreeSet<String>,
+    attach: bool,
+    timeout: Option<Duration>,
+    no_deps: bool,
+    recreate: bool,
+    dry_run: bool,
+    keep: bool,
+    json: bool,
+}
+
+impl From<&UpArgs> for Wish {
+    fn from(args: &UpArgs) -> Self {
+        Self {
+            services: args.services.clone(),
+            profiles: args.profiles.iter().cloned().collect(),
+            attach: args.attach,
+            timeout: args.timeout,
+            no_deps: args.no_deps,
+            recreate: args.recreate,
+            dry_run: args.dry_run,
+            keep: args.keep,
+            json: args.json,
+        }
+    }
+}
+
+impl From<&StartArgs> for Wish {
+    fn from(args: &StartArgs) -> Self {
+        Self { services: args.services.clone(), timeout: args.timeout, json: args.json, ..Self::default() }
+    }
+}
+
+impl From<&RestartArgs> for Wish {
+    fn from(args: &RestartArgs) -> Self {
+        Self {
+            services: args.services.clone(),
+            timeout: args.timeout,
+            json: args.json,
+            no_deps: true,
+            recreate: true,
+            // A service that does not come back should be there to be looked at, not be taken away as well.
+            keep: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Runs the verb.
+pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliError> {
+    let loaded = place.load(door)?;
+    let units = selected(&loaded.plan, wish)?;
+    if wish.dry_run {
+        return dry_run(place, door, &loaded, &units, wish);
+    }
+    let begun = clock::wall();
+    let stack = place.open(&loaded)?;
+    let dir = loaded.plan.dir.display().to_string();
+    let (ended, view) = block_on(bring_up(&stack, door, loaded, units, wish))??;
+    let report = match ended.reply {
+        Reply::Up(report) => report,
+        Reply::Busy => return Err(held(&stack)),
+        Reply::NoSuchUnit(name) => {
+            return Err(CliError::NoSuchService { name: name.to_string(), known: vec![] });
+        }
+        Reply::Down(_) => return Err(CliError::Bug("a down was answered to an up".to_owned())),
+    };
+    if wish.json {
+        door.answer(&json::up(&report, &view)?)?;
+    } else {
+        door.answer(&up::report(&door.out, &report, &view))?;
+    }
+    if !report.ready {
+        return Err(failed(report, dir, ended.signal));
+    }
+    if wish.attach { attach(place, door, &stack, &view, begun) } else { Ok(Code::Done) }
+}
+
+fn selected(plan: &Plan, wish: &Wish) -> Result<Vec<UnitName>, CliError> {
+    select(plan, &wish.services, &wish.profiles, !wish.no_deps).map_err(|error| match error {
+        SelectError::Unknown { name, .. } => {
+            CliError::NoSuchService { name: name.to_string(), known: unit_names(plan) }
+        }
+    })
+}
+
+async fn bring_up(
+    stack: &Stack,
+    door: &Door,
+    loaded: Loaded,
+    units: Vec<UnitName>,
+    wish: &Wish,
+) -> Result<(Ended, StackView), CliError> {
+    let mut interrupts = Interrupts::listen()?;
+    let recreate = match (wish.recreate, wish.services.is_empty()) {
+        (false, _) => Vec::new(),
+        (true, true) => units.clone(),
+        (true, false) => wish.services.clone(),
+    };
+    let call = UpCall {
+        request: UpRequest {
+            plan: Arc::new(loaded.plan),
+            units,
+            recreate,
+            no_deps: wish.no_deps,
+            keep: wish.keep,
+            timeout: wish.timeout,
+        },
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        auto_ports: loaded.auto_ports,
+        caller: caller(),
+    };
+    let lines = ask(stack, &call).await?;
+    let progress = Progress::new(door, Verb::Up);
+    let take_back = async |which, id| {
+        if let Some(id) = id {
+            let call = CancelCall { id, force: which == Interruption::Again };
+            cancel(stack, call).await;
+        }
+    };
+    let ended = follow(Source::Remote(lines), &mut interrupts, progress, take_back).await;
+    let ended = ended.map_err(|error| stack.client_error(error))?;
+    let view = match Client::connect(&stack.dir.socket()).await {
+        Ok(mut client) => client.get("/v1/stack").await.ok(),
+        Err(_) => None,
+    };
+    // After a roll-back the supervisor is gone: what it told last is shown.
+    let view = view.unwrap_or_else(|| StackView {
+        stack: stack.file.name.clone(),
+        dir: call.request.plan.dir.display().to_string(),
+        supervisor: None,
+        services: ended.units.clone(),
+        strays: Vec::new(),
+    });
+    Ok((ended, view))
+}
+
+async fn ask(stack: &Stack, call: &UpCall) -> Result<crate::control::Lines, CliError> {
+    let mut last = ClientError::Absent;
+    for _ in 0..TRIES {
+        supervisor::ensure(&stack.dir).map_err(|error| CliError::Io {
+            what: "starting the supervisor".to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+        let asked = match Client::connect(&stack.dir.socket()).await {
+            Ok(mut client) => client.ask("/v1/up", call).await,
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(lines) => return Ok(lines),
+            Err(error @ (ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _))) => {
+                last = error;
+            }
+            Err(error) => return Err(stack.client_error(error)),
+        }
+    }
+    Err(stack.client_error(last))
+}
+
+/// Takes a request back; a supervisor that is gone has nothing to take back.
+async fn cancel(stack: &Stack, call: CancelCall) {
+    if let Ok(mut client) = Client::connect(&stack.dir.socket()).await {
+        let _ = client.post("/v1/cancel", &call).await;
+    }
+}
+
+fn held(stack: &Stack) -> CliError {
+    CliError::Held { command: None, pid: Lock::holder(&stack.dir.lock()), age_ms: None }
+}
+
+fn failed(report: UpReport, dir: String, signal: Option<i32>) -> CliError {
+    match signal {
+        Some(signal) if signal != libc::SIGINT => CliError::Interrupted(Signal::from_number(signal)),
+        _ => CliError::NotUp { report: Box::new(report), dir },
+    }
+}
+
+/// Stays with the stack: shows its logs, and ends it on Ctrl-C.
+fn attach(
+    place: &Place,
+    door: &Door,
+    stack: &Stack,
+    view: &StackView,
+    since: WallTime,
+) -> Result<Code, CliError> {
+    let units = view.services.iter().map(|unit| unit.name.clone());
+    let files = units.map(|unit| (unit.clone(), stack.dir.log(&unit))).collect();
+    let colour = door.out.colours();
+    let (unread, reader_gone) = oneshot::channel();
+    // It shows what is written while the stack ends, too; the end of this process ends it.
+    std::thread::spawn(move || {
+        look::follow_logs(files, since, colour);
+        let _ = unread.send(());
+    });
+    let interrupted = block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        tokio::select! {
+            _ = interrupts.next() => Ok::<bool, CliError>(true),
+            () = end_of(stack) => Ok(false),
+            _ = reader_gone => Ok(false),
+        }
+    })??;
+    if interrupted { down::run(place, door, &down::Wish::whole()) } else { Ok(Code::Done) }
+}
+
+/// Waits until the stack's supervisor has ended.
+async fn end_of(stack: &Stack) {
+    if let Ok(mut client) = Client::connect(&stack.dir.socket()).await
+        && let Ok(mut lines) = client.watch("/v1/watch").await
+    {
+        while let Ok(Some(_)) = lines.next().await {}
+    }
+}
+
+fn dry_run(
+    place: &Place,
+    door: &Door,
+    loaded: &Loaded,
+    units: &[UnitName],
+    wish: &Wish,
+) -> Result<Code, CliError> {
+    let view = place.find()?.map(|stack| stack.view()).transpose()?;
+    let running = |name: &UnitName| {
+        let unit = view.iter().flat_map(|view| &view.services).find(|unit| unit.name == *name);
+        unit.is_some_and(|unit| {
+            matches!(unit.state, State::Ready | State::Completed | State::Starting | State::Unhealthy)
+        })
+    };
+    let planned = loaded.plan.units.iter().filter(|unit| units.contains(&unit.name));
+    let steps: Vec<up::Step> = planned
+        .map(|unit| {
+            let needs: Vec<&str> = unit.depends_on.iter().map(|need| need.unit.as_str()).collect();
+            let (action, note) = match (running(&unit.name), wish.recreate) {
+                (true, true) => ("recreate", String::new()),
+                (true, false) => ("keep", "it runs, if its definition has not changed".to_owned()),
+                (false, _) if needs.is_empty() => ("start", String::new()),
+                (false, _) => ("start", format!("after {}", needs.join(", "))),
+            };
+            up::Step { name: unit.name.clone(), action, note }
+        })
+        .collect();
+    door.answer(&up::dry_run(&door.out, &steps))?;
+    Ok(Code::Done)
+}

@@ -1,0 +1,117 @@
+//! `wait`: returns when services are in a state, told by the supervisor's events.
+
+use std::time::Duration;
+
+use super::args::{Goal, WaitArgs};
+use super::exit::{CliError, Code};
+use super::place::{Place, Stack, block_on};
+use super::talk::take_in;
+use crate::control::{Client, ClientError, Told};
+use crate::domain::{Health, State, UnitName, UnitView};
+use crate::show::Door;
+
+/// What one unit's state means for the goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Reached,
+    Coming,
+    Never,
+}
+
+/// Runs the verb.
+pub(super) fn run(place: &Place, door: &Door, args: &WaitArgs) -> Result<Code, CliError> {
+    let stack = place.stack(door)?;
+    let wait = watch(&stack, args);
+    block_on(async {
+        match args.timeout {
+            None => wait.await,
+            Some(limit) => match tokio::time::timeout(limit, wait).await {
+                Ok(done) => done,
+                Err(_) => Err(timed_out(&stack, args, limit).await),
+            },
+        }
+    })?
+}
+
+async fn watch(stack: &Stack, args: &WaitArgs) -> Result<Code, CliError> {
+    let not_running = || match args.goal {
+        Goal::Stopped => Ok(Code::Done),
+        Goal::Ready | Goal::Healthy | Goal::Completed => {
+            Err(CliError::NotRunning { stack: stack.file.name.clone() })
+        }
+    };
+    let mut client = match Client::connect(&stack.dir.socket()).await {
+        Ok(client) => client,
+        Err(ClientError::Absent) => return not_running(),
+        Err(error) => return Err(stack.client_error(error)),
+    };
+    let mut lines = client.watch("/v1/watch").await.map_err(|error| stack.client_error(error))?;
+    let mut units: Vec<UnitView> = Vec::new();
+    loop {
+        match lines.next().await {
+            Ok(Some(Told::Changed { units: changed })) => take_in(&mut units, changed),
+            Ok(Some(Told::Accepted { .. } | Told::Reply(_))) => continue,
+            // The supervisor ends when its stack has ended.
+            Ok(None) => return not_running(),
+            Err(error) => return Err(stack.client_error(error)),
+        }
+        if let Some(unknown) = args.services.iter().find(|name| units.iter().all(|unit| unit.name != **name))
+        {
+            let known = units.iter().map(|unit| unit.name.clone()).collect();
+            return Err(CliError::NoSuchService { name: unknown.to_string(), known });
+        }
+        let waited = || units.iter().filter(|unit| meant(unit, args));
+        if let Some(lost) = waited().find(|unit| progress(unit, args.goal) == Progress::Never) {
+            return Err(CliError::WaitFailed {
+                unit: lost.name.clone(),
+                wanted: args.goal.word(),
+                state: lost.state.word().to_owned(),
+            });
+        }
+        if waited().all(|unit| progress(unit, args.goal) == Progress::Reached) {
+            return Ok(Code::Done);
+        }
+    }
+}
+
+/// Without names: all that the last `up` wanted.
+fn meant(unit: &UnitView, args: &WaitArgs) -> bool {
+    if args.services.is_empty() {
+        return args.goal == Goal::Stopped || unit.state != State::Stopped;
+    }
+    args.services.contains(&unit.name)
+}
+
+fn progress(unit: &UnitView, goal: Goal) -> Progress {
+    match (goal, unit.state) {
+        (Goal::Ready | Goal::Healthy, State::Completed)
+        | (Goal::Ready, State::Ready | State::Unhealthy)
+        | (Goal::Completed, State::Completed)
+        | (Goal::Stopped, State::Stopped | State::Completed | State::Failed) => Progress::Reached,
+        (Goal::Healthy, State::Ready) if unit.health != Health::Unhealthy => Progress::Reached,
+        (Goal::Ready | Goal::Healthy | Goal::Completed, State::Failed | State::Stopped) => Progress::Never,
+        (
+            Goal::Ready | Goal::Healthy | Goal::Completed | Goal::Stopped,
+            State::Queued
+            | State::Starting
+            | State::Ready
+            | State::Unhealthy
+            | State::Backoff
+            | State::Stopping,
+        ) => Progress::Coming,
+    }
+}
+
+async fn timed_out(stack: &Stack, args: &WaitArgs, limit: Duration) -> CliError {
+    let mut waiting = Vec::new();
+    if let Ok(mut client) = Client::connect(&stack.dir.socket()).await
+        && let Ok(view) = client.get::<crate::domain::StackView>("/v1/stack").await
+    {
+        let late = view.services.iter().filter(|unit| meant(unit, args));
+        let late = late.filter(|unit| progress(unit, args.goal) != Progress::Reached);
+        waiting = late.map(|unit| format!("{} ({})", unit.name, unit.state.word())).collect();
+    }
+    let names: Vec<&str> = args.services.iter().map(UnitName::as_str).collect();
+    let what = if names.is_empty() { "wait".to_owned() } else { format!("wait {}", names.join(" ")) };
+    CliError::TimedOut { what, after_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), waiting }
+}

@@ -1,0 +1,219 @@
+//! The supervisor's side of the API: it turns HTTP requests into calls to the loop, and answers into lines.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Json, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http_body_util::channel::{Channel, Sender};
+use tokio::net::unix::SocketAddr;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::api::{CancelCall, DownCall, Told, UpCall, Version};
+use crate::domain::{StackView, UnitView};
+use crate::machine::{Reply, RequestId};
+
+/// A plan of 100,000 services is some tens of megabytes of JSON.
+const LARGEST_BODY: usize = 256 << 20;
+
+/// Views are sent at most so often: a client is a person, and 100 services change 600 times in a start.
+const VIEW_PAUSE: Duration = Duration::from_millis(25);
+
+/// The present view of all units, shared with every client that watches.
+pub type Views = watch::Receiver<Arc<Vec<UnitView>>>;
+
+/// What the loop is asked for.
+#[derive(Debug)]
+pub enum Call {
+    /// An `up`.
+    Up(Box<UpCall>, Answers),
+    /// A `down`.
+    Down(Box<DownCall>, Answers),
+    /// Take a request back.
+    Cancel(CancelCall),
+    /// The stack with its processes.
+    View(oneshot::Sender<StackView>),
+}
+
+/// Where the loop tells a request's number and its end.
+#[derive(Debug)]
+pub struct Answers {
+    /// Told at once.
+    pub accepted: oneshot::Sender<RequestId>,
+    /// Told at the end.
+    pub reply: oneshot::Sender<Reply>,
+}
+
+#[derive(Clone)]
+struct Api {
+    calls: mpsc::UnboundedSender<Call>,
+    views: Views,
+}
+
+/// Serves the API until `ending`, then ends when the answers under way have been read.
+pub async fn serve(
+    listener: UnixListener,
+    calls: mpsc::UnboundedSender<Call>,
+    views: Views,
+    ending: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let api = Api { calls, views };
+    let router = Router::new()
+        .route("/v1/version", get(version))
+        .route("/v1/stack", get(stack))
+        .route("/v1/watch", get(watch_units))
+        .route("/v1/up", post(up))
+        .route("/v1/down", post(down))
+        .route("/v1/cancel", post(cancel))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(api);
+    axum::serve(OwnUserOnly(listener), router).with_graceful_shutdown(ending).await
+}
+
+/// A listener that hangs up on every other user, whatever the socket's mode has become.
+struct OwnUserOnly(UnixListener);
+
+impl axum::serve::Listener for OwnUserOnly {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok((stream, address)) => {
+                    let own = rustix::process::geteuid().as_raw();
+                    if stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
+                        return (stream, address);
+                    }
+                }
+                // Out of descriptors: the next one may be served once another client is gone.
+                Err(error) => {
+                    tracing::warn!(%error, "a client could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+async fn version() -> Json<Version> {
+    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() })
+}
+
+async fn stack(State(api): State<Api>) -> Response {
+    let (answer, view) = oneshot::channel();
+    if api.calls.send(Call::View(answer)).is_err() {
+        return ending();
+    }
+    view.await.map_or_else(|_| ending(), |view| Json(view).into_response())
+}
+
+async fn watch_units(State(api): State<Api>) -> Response {
+    lines(|sender| tell_changes(sender, api.views, std::future::pending()))
+}
+
+async fn up(State(api): State<Api>, Json(call): Json<UpCall>) -> Response {
+    ask(api, |answers| Call::Up(Box::new(call), answers)).await
+}
+
+async fn down(State(api): State<Api>, Json(call): Json<DownCall>) -> Response {
+    ask(api, |answers| Call::Down(Box::new(call), answers)).await
+}
+
+async fn cancel(State(api): State<Api>, Json(call): Json<CancelCall>) -> Response {
+    match api.calls.send(Call::Cancel(call)) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(_) => ending(),
+    }
+}
+
+async fn ask(api: Api, call: impl FnOnce(Answers) -> Call) -> Response {
+    let (accepted, id) = oneshot::channel();
+    let (reply, end) = oneshot::channel();
+    if api.calls.send(call(Answers { accepted, reply })).is_err() {
+        return ending();
+    }
+    let Ok(id) = id.await else { return ending() };
+    lines(move |mut sender| async move {
+        if tell(&mut sender, &Told::Accepted { id }).await.is_err() {
+            return;
+        }
+        tell_changes(sender, api.views, end).await;
+    })
+}
+
+/// Tells changes until the reply comes, then the reply. A client that is gone ends it; its request goes on.
+async fn tell_changes(
+    mut sender: Sender<Bytes>,
+    mut views: Views,
+    end: impl Future<Output = Result<Reply, oneshot::error::RecvError>>,
+) {
+    let mut told = Arc::new(Vec::new());
+    let mut end = std::pin::pin!(end);
+    views.mark_changed();
+    loop {
+        let mut reply = tokio::select! {
+            biased;
+            reply = &mut end => Some(reply),
+            changed = views.changed() => if changed.is_ok() { None } else { return },
+        };
+        if reply.is_none() {
+            // The reply must not wait for the pause that views keep.
+            reply = tokio::time::timeout(pause(&told), &mut end).await.ok();
+        }
+        let now = Arc::clone(&views.borrow_and_update());
+        let units = changed(&told, &now);
+        if !units.is_empty() && tell(&mut sender, &Told::Changed { units }).await.is_err() {
+            return;
+        }
+        told = now;
+        if let Some(reply) = reply {
+            if let Ok(reply) = reply {
+                let _ = tell(&mut sender, &Told::Reply(reply)).await;
+            }
+            return;
+        }
+    }
+}
+
+/// The first view goes out at once.
+fn pause(told: &[UnitView]) -> Duration {
+    if told.is_empty() { Duration::ZERO } else { VIEW_PAUSE }
+}
+
+/// The units that differ from what was told; the order of units hardly ever changes, so places are compared.
+fn changed(told: &[UnitView], now: &[UnitView]) -> Vec<UnitView> {
+    now.iter()
+        .enumerate()
+        .filter(|(place, unit)| told.get(*place) != Some(unit))
+        .map(|(_, unit)| unit.clone())
+        .collect()
+}
+
+async fn tell(sender: &mut Sender<Bytes>, told: &Told) -> Result<(), ()> {
+    let mut line = serde_json::to_vec(told).map_err(|_| ())?;
+    line.push(b'\n');
+    sender.send_data(Bytes::from(line)).await.map_err(|_| ())
+}
+
+/// A response whose body is written line by line.
+fn lines<F: Future<Output = ()> + Send + 'static>(write: impl FnOnce(Sender<Bytes>) -> F) -> Response {
+    let (sender, body) = Channel::<Bytes, Infallible>::new(4);
+    tokio::spawn(write(sender));
+    ([("content-type", "application/x-ndjson")], Body::new(body)).into_response()
+}
+
+fn ending() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the supervisor is ending").into_response()
+}

@@ -1,0 +1,23 @@
+//! The life's record on disk: lines that are only ever appended.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::store::RecordLine;
+
+#[derive(Debug)]
+pub(super) struct Record(File);
+
+impl Record {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        OpenOptions::new().append(true).open(path).map(Self)
+    }
+
+    /// One line in one write: a reader sees all of it or nothing.
+    pub(super) fn append(&mut self, line: &RecordLine) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.0.write_all(&text)
+    }
+}

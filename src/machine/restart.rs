@@ -1,0 +1,102 @@
+//! What follows a death: rest, failure, or another try after a pause. Pure policy, no phases.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Exit, Failure, Moment, UnitKind};
+use crate::plan::{RestartPolicy, UnitPlan};
+
+/// The pause after the first death; it doubles with each further one.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// No pause is longer.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Being ready for so long ends a row of deaths.
+pub(super) const CALM: Duration = Duration::from_secs(10);
+/// So many deaths in a row are a crash loop, where the policy gives no number.
+pub(super) const LOOP: u32 = 5;
+
+/// Deaths in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Deaths {
+    pub(super) count: u32,
+    /// When the first life of the row began.
+    since: Moment,
+}
+
+/// One death: of a life that began at `started`, had been ready since `ready`, and died at `at`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Death {
+    pub(super) started: Moment,
+    pub(super) ready: Option<Moment>,
+    pub(super) at: Moment,
+    pub(super) exit: Exit,
+    pub(super) tail: Vec<String>,
+    /// The last answer of the health check, where it was ended for that.
+    pub(super) unhealthy: Option<String>,
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Next {
+    /// A task is done.
+    Complete,
+    /// A service that had been ready ended by itself, in peace.
+    Ended,
+    /// It has failed for good.
+    Fail(Failure),
+    /// Another life after this pause.
+    Again(Duration),
+}
+
+/// Decides what follows a death, and counts it.
+pub(super) fn after(death: Death, plan: &UnitPlan, deaths: &mut Deaths) -> Next {
+    if let (None, true) = (&death.unhealthy, death.exit.is_success()) {
+        match (plan.kind, plan.restart) {
+            (UnitKind::Task, _) => return Next::Complete,
+            (UnitKind::Service, RestartPolicy::Always) => {}
+            // `on-failure` does not restart a clean exit (as systemd); before it was ready it is a failure all the same.
+            (UnitKind::Service, RestartPolicy::No | RestartPolicy::OnFailure { .. }) => {
+                return if death.ready.is_some() { Next::Ended } else { Next::Fail(exited(death)) };
+            }
+        }
+    }
+    deaths.note(&death);
+    let most = match plan.restart {
+        RestartPolicy::No if death.unhealthy.is_none() => return Next::Fail(exited(death)),
+        RestartPolicy::OnFailure { max: Some(max) } => max.saturating_add(1),
+        RestartPolicy::No | RestartPolicy::OnFailure { max: None } | RestartPolicy::Always => LOOP,
+    };
+    if deaths.count < most { Next::Again(pause(deaths.count)) } else { Next::Fail(given_up(death, *deaths)) }
+}
+
+fn pause(deaths: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << deaths.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
+}
+
+fn exited(death: Death) -> Failure {
+    Failure::Exited { exit: death.exit, was_ready: death.ready.is_some(), tail: death.tail }
+}
+
+fn given_up(death: Death, deaths: Deaths) -> Failure {
+    match death.unhealthy {
+        Some(answer) => Failure::Unhealthy { answer, tail: death.tail },
+        None if deaths.count == 1 => exited(death),
+        None => Failure::CrashLoop {
+            deaths: deaths.count,
+            within_ms: death.at.0.saturating_sub(deaths.since.0),
+            exit: death.exit,
+            tail: death.tail,
+        },
+    }
+}
+
+impl Deaths {
+    fn note(&mut self, death: &Death) {
+        let calm = death.ready.is_some_and(|ready| death.at - ready >= CALM);
+        if self.count == 0 || calm {
+            *self = Self { count: 0, since: death.started };
+        }
+        self.count += 1;
+    }
+}

@@ -1,0 +1,430 @@
+//! One unit: its phase, with the data inside the variant where it is true, and what each fact makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ladder::Ladder;
+use super::restart::Deaths;
+use super::turn::Turn;
+use super::{Action, Adopted, Answer, Target};
+use crate::domain::{Exit, Failure, Health, Life, Moment, ProcId, Survivor, UnitKind, UnitName};
+use crate::plan::UnitPlan;
+
+/// A unit and its present life.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Unit {
+    /// The plan of its present life; at rest, of its next.
+    pub(super) plan: Arc<UnitPlan>,
+    /// The newest plan names it.
+    pub(super) listed: bool,
+    /// The present life, or the last one.
+    pub(super) life: Life,
+    /// The highest number ever given to a life of this unit.
+    pub(super) last: Life,
+    pub(super) phase: Phase,
+    /// How the last life ended.
+    pub(super) exit: Option<Exit>,
+    pub(super) deaths: Deaths,
+    /// Restarts by policy since it was asked for.
+    pub(super) restarts: u32,
+    /// Milliseconds until the present life was ready.
+    pub(super) ready_ms: Option<u64>,
+    pub(super) links: Links,
+}
+
+/// Its neighbours in the graph, and where it stands in the stop order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Links {
+    pub(super) needs: Vec<UnitName>,
+    pub(super) dependents: Vec<UnitName>,
+    /// Dependents that still hold it up in the stop order.
+    pub(super) pending: u32,
+    /// It holds nobody up.
+    pub(super) passed: bool,
+}
+
+/// Where a unit stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Phase {
+    /// Nothing runs, nothing is intended.
+    Resting(Rest),
+    /// Wanted; waits for the conditions of its dependencies.
+    Queued,
+    /// `Start` is outstanding. A stop that arrives meanwhile is remembered.
+    Starting { stop: Option<StopOrder> },
+    /// It runs; its gate does not hold yet (a task: it has not ended yet).
+    Gating { run: Run, deadline: Moment, probes: Vec<ProbeState> },
+    /// It runs and its gate has held.
+    Ready { run: Run, checks: Checks },
+    /// It will be ended for a fault of its own; `Examine` is outstanding.
+    Examining { run: Run, fault: Fault },
+    /// It will be ended as soon as those that depend on it are.
+    Leaving { run: Run, order: StopOrder },
+    /// It is on the ladder.
+    Ending(Box<Ending>),
+    /// It died and is started again at this moment.
+    Backoff { until: Moment },
+    /// The ladder is at its end, and some of it lives.
+    Survived { run: Run, survivors: Vec<Survivor> },
+}
+
+/// How a unit came to rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Rest {
+    /// Never started, or stopped as asked.
+    Stopped,
+    /// A service that had been ready ended by itself with 0.
+    Ended,
+    /// A task ended with 0.
+    Completed,
+    Failed(Failure),
+}
+
+/// A living leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Run {
+    pub(super) leader: ProcId,
+    pub(super) started: Moment,
+    pub(super) ready: Option<Moment>,
+}
+
+/// One probe of the gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ProbeState {
+    Silent,
+    Bad { asked: String, got: String },
+    Held,
+}
+
+/// What the health check said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Checks {
+    pub(super) bad: u32,
+    pub(super) health: Health,
+    pub(super) answer: String,
+}
+
+/// Why a unit is ended although nobody asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Fault {
+    NotReady { after_ms: u64, answers: Vec<(String, String)> },
+    Unhealthy { answer: String },
+}
+
+/// Somebody wants a unit ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct StopOrder {
+    pub(super) goal: Goal,
+    pub(super) force: bool,
+    pub(super) grace: Option<Duration>,
+}
+
+/// What shall be after a stop that was ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Goal {
+    Rest,
+    /// A new life, by this plan.
+    Again(Arc<UnitPlan>),
+}
+
+/// A life on the ladder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ending {
+    pub(super) run: Run,
+    pub(super) ladder: Ladder,
+    pub(super) then: Then,
+    /// The leader's end, as far as it is known, and when.
+    pub(super) exit: Option<(Exit, Moment)>,
+    pub(super) tail: Vec<String>,
+}
+
+/// What follows the proof that nothing is left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Then {
+    Reach(Goal),
+    Fail(Failure),
+    /// The leader ended by itself: its policy decides.
+    Judge,
+    /// It was unhealthy: restarted, within its policy.
+    Heal {
+        answer: String,
+    },
+}
+
+/// An event, as far as one unit's present life is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fact {
+    Started { leader: ProcId },
+    NotStarted { why: Failure },
+    Gated { probe: usize, answer: Answer },
+    Checked { answer: Answer },
+    Exited { exit: Exit, tail: Vec<String> },
+    Emptied,
+    CommandEnded,
+    Asked { heard: u32, refused: Vec<ProcId> },
+    Stirred,
+    Killed { forced: Vec<(ProcId, String)>, survivors: Vec<Survivor> },
+    Examined { listening: Vec<u16>, tail: Vec<String> },
+    Due,
+}
+
+impl Unit {
+    pub(super) fn new(plan: Arc<UnitPlan>, last: Life) -> Self {
+        Self {
+            plan,
+            listed: true,
+            life: last,
+            last,
+            phase: Phase::Resting(Rest::Stopped),
+            exit: None,
+            deaths: Deaths::default(),
+            restarts: 0,
+            ready_ms: None,
+            links: Links::default(),
+        }
+    }
+
+    /// It may have living members, or is about to.
+    pub(super) fn has_life(&self) -> bool {
+        match self.phase {
+            Phase::Resting(_) | Phase::Queued | Phase::Backoff { .. } => false,
+            Phase::Starting { .. }
+            | Phase::Gating { .. }
+            | Phase::Ready { .. }
+            | Phase::Examining { .. }
+            | Phase::Leaving { .. }
+            | Phase::Ending(_)
+            | Phase::Survived { .. } => true,
+        }
+    }
+
+    /// What could not be ended of it.
+    pub(super) fn survivors(&self) -> &[Survivor] {
+        match &self.phase {
+            Phase::Survived { survivors, .. } => survivors,
+            Phase::Resting(_)
+            | Phase::Queued
+            | Phase::Starting { .. }
+            | Phase::Gating { .. }
+            | Phase::Ready { .. }
+            | Phase::Examining { .. }
+            | Phase::Leaving { .. }
+            | Phase::Ending(_)
+            | Phase::Backoff { .. } => &[],
+        }
+    }
+
+    /// What it needs, by its present plan and by the one of its next life.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &UnitName> {
+        let next = self.goal().and_then(|goal| match goal {
+            Goal::Again(plan) => Some(&plan.depends_on),
+            Goal::Rest => None,
+        });
+        self.plan.depends_on.iter().chain(next.into_iter().flatten()).map(|dependency| &dependency.unit)
+    }
+
+    /// What shall be after the stop that it is in.
+    fn goal(&self) -> Option<&Goal> {
+        match &self.phase {
+            Phase::Starting { stop } => stop.as_ref().map(|order| &order.goal),
+            Phase::Leaving { order, .. } => Some(&order.goal),
+            Phase::Ending(ending) => match &ending.then {
+                Then::Reach(goal) => Some(goal),
+                Then::Fail(_) | Then::Judge | Then::Heal { .. } => None,
+            },
+            Phase::Resting(_)
+            | Phase::Queued
+            | Phase::Gating { .. }
+            | Phase::Ready { .. }
+            | Phase::Examining { .. }
+            | Phase::Backoff { .. }
+            | Phase::Survived { .. } => None,
+        }
+    }
+
+    /// It was to be started anew: not any more.
+    pub(super) fn forgo(&mut self, turn: &mut Turn) {
+        if matches!(self.goal(), Some(Goal::Again(_))) {
+            self.stop(StopOrder { goal: Goal::Rest, force: false, grace: None }, turn);
+            turn.touch(&self.plan.name);
+        }
+    }
+
+    /// It is on its way out: what it depends on is not asked before it has arrived.
+    pub(super) fn is_going(&self) -> bool {
+        match &self.phase {
+            Phase::Leaving { .. } | Phase::Ending(_) => true,
+            Phase::Starting { stop } => stop.is_some(),
+            Phase::Resting(_)
+            | Phase::Queued
+            | Phase::Gating { .. }
+            | Phase::Ready { .. }
+            | Phase::Examining { .. }
+            | Phase::Backoff { .. }
+            | Phase::Survived { .. } => false,
+        }
+    }
+
+    /// Nothing will change by itself any more.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Resting(_) | Phase::Survived { .. })
+    }
+
+    /// When [`Fact::Due`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        match &self.phase {
+            Phase::Gating { deadline, .. } => Some(*deadline),
+            Phase::Backoff { until } => Some(*until),
+            Phase::Ending(ending) => ending.ladder.deadline(),
+            Phase::Resting(_)
+            | Phase::Queued
+            | Phase::Starting { .. }
+            | Phase::Ready { .. }
+            | Phase::Examining { .. }
+            | Phase::Leaving { .. }
+            | Phase::Survived { .. } => None,
+        }
+    }
+
+    /// A request wants it: it waits for its conditions, and earlier deaths are forgiven.
+    pub(super) fn queue(&mut self, plan: Arc<UnitPlan>) {
+        self.plan = plan;
+        self.deaths = Deaths::default();
+        self.restarts = 0;
+        self.phase = Phase::Queued;
+    }
+
+    /// A new life begins.
+    pub(super) fn start(&mut self, turn: &mut Turn) {
+        self.last = Life(self.last.0 + 1);
+        self.life = self.last;
+        self.ready_ms = None;
+        self.phase = Phase::Starting { stop: None };
+        turn.act(Action::Start { plan: Arc::clone(&self.plan), life: self.life });
+    }
+
+    /// A stop wins from every phase.
+    pub(super) fn stop(&mut self, order: StopOrder, turn: &mut Turn) {
+        match std::mem::replace(&mut self.phase, Phase::Queued) {
+            Phase::Resting(rest) => self.phase = Phase::Resting(rest),
+            Phase::Queued | Phase::Backoff { .. } => self.reach(order.goal),
+            Phase::Starting { stop } => self.phase = Phase::Starting { stop: Some(order.over(stop)) },
+            Phase::Gating { run, .. } | Phase::Ready { run, .. } => {
+                self.unwatch(run, turn);
+                self.phase = self.leave(run, order, turn);
+            }
+            Phase::Examining { run, .. } | Phase::Survived { run, .. } => {
+                self.phase = self.leave(run, order, turn);
+            }
+            Phase::Leaving { run, order: old } => {
+                self.phase = self.leave(run, order.over(Some(old)), turn);
+            }
+            Phase::Ending(mut ending) => {
+                ending.then = Then::Reach(order.goal);
+                if let Some(grace) = order.grace {
+                    ending.ladder.shorten(grace);
+                }
+                if order.force {
+                    ending.ladder.force(turn);
+                }
+                self.phase = Phase::Ending(ending);
+            }
+        }
+    }
+
+    /// Its turn in the stop order has come.
+    pub(super) fn release(&mut self, turn: &mut Turn) {
+        match std::mem::replace(&mut self.phase, Phase::Queued) {
+            Phase::Leaving { run, order } => self.phase = self.ordered(run, order, turn),
+            other @ (Phase::Resting(_)
+            | Phase::Queued
+            | Phase::Starting { .. }
+            | Phase::Gating { .. }
+            | Phase::Ready { .. }
+            | Phase::Examining { .. }
+            | Phase::Ending(_)
+            | Phase::Backoff { .. }
+            | Phase::Survived { .. }) => self.phase = other,
+        }
+    }
+
+    /// A life from before this supervisor. Only where no other life is known of: the recovery comes before the requests.
+    pub(super) fn adopt(&mut self, adopted: Adopted, turn: &mut Turn) {
+        match self.phase {
+            Phase::Resting(_) | Phase::Queued | Phase::Backoff { .. } => {}
+            Phase::Starting { .. }
+            | Phase::Gating { .. }
+            | Phase::Ready { .. }
+            | Phase::Examining { .. }
+            | Phase::Leaving { .. }
+            | Phase::Ending(_)
+            | Phase::Survived { .. } => return,
+        }
+        self.plan = Arc::new(adopted.plan);
+        self.life = adopted.life;
+        self.last = self.last.max(adopted.life);
+        self.ready_ms = None;
+        let ready = adopted.ready.then_some(turn.now);
+        let run = Run { leader: adopted.leader, started: adopted.started, ready };
+        self.phase = match adopted.exit {
+            Some(exit) => Phase::Ending(Box::new(self.died(run, exit, Vec::new(), Then::Judge, turn))),
+            None if adopted.ready && self.plan.kind == UnitKind::Service => self.ready(run, turn),
+            None => self.gate(run, turn),
+        };
+    }
+
+    /// What a fact makes of it: the phase first, the fact inside.
+    pub(super) fn handle(&mut self, fact: Fact, turn: &mut Turn) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Queued) {
+            // Whatever is told about a life that is over changes nothing.
+            Phase::Resting(rest) => Phase::Resting(rest),
+            Phase::Queued => Phase::Queued,
+            Phase::Backoff { until } => return self.backing_off(until, &fact, turn),
+            Phase::Starting { stop } => self.starting(stop, fact, turn),
+            Phase::Gating { run, deadline, probes } => self.gating(run, deadline, probes, fact, turn),
+            Phase::Ready { run, checks } => self.running(run, checks, fact, turn),
+            Phase::Examining { run, fault } => self.examining(run, fault, fact, turn),
+            Phase::Leaving { run, order } => self.leaving(run, order, fact, turn),
+            Phase::Ending(ending) => self.ending(ending, fact, turn),
+            Phase::Survived { run, survivors } => self.survived(run, survivors, &fact, turn),
+        };
+    }
+
+    pub(super) fn target(&self) -> Target {
+        Target::Life { unit: self.plan.name.clone(), life: self.life }
+    }
+
+    /// Comes to where a stop was to lead.
+    pub(super) fn reach(&mut self, goal: Goal) {
+        match goal {
+            Goal::Rest => self.phase = Phase::Resting(Rest::Stopped),
+            Goal::Again(plan) => self.queue(plan),
+        }
+    }
+}
+
+impl StopOrder {
+    /// The later order says where to; the harder and the shorter of the two says how.
+    fn over(self, old: Option<Self>) -> Self {
+        let Some(old) = old else { return self };
+        let grace = match (self.grace, old.grace) {
+            (Some(new), Some(old)) => Some(new.min(old)),
+            (new, old) => new.or(old),
+        };
+        Self { goal: self.goal, force: self.force || old.force, grace }
+    }
+}
+
+impl Fault {
+    /// The fault with the evidence.
+    pub(super) fn then(self, listening: Vec<u16>, tail: Vec<String>) -> Then {
+        match self {
+            Self::NotReady { after_ms, answers } => {
+                Then::Fail(Failure::NotReady { after_ms, answers, listening, tail })
+            }
+            Self::Unhealthy { answer } => Then::Heal { answer },
+        }
+    }
+}

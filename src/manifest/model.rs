@@ -1,0 +1,197 @@
+//! The manifest as written: structure checked, texts not yet substituted, every value with its place.
+
+use std::sync::Arc;
+
+use crate::domain::UnitName;
+
+use super::Span;
+
+/// A text of the manifest, before substitution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// As YAML gives it.
+    pub value: Arc<str>,
+    /// Where it stands.
+    pub span: Span,
+    /// Where its first byte stands, if each of its bytes stands in the file as it is (no escapes, no folding).
+    pub verbatim: Option<u32>,
+}
+
+/// A whole manifest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifest {
+    /// `name`.
+    pub name: Option<Text>,
+    /// `env_file`, earliest first.
+    pub env_files: Vec<EnvFileRef>,
+    /// `environment`.
+    pub environment: Vec<Variable>,
+    /// `defaults`.
+    pub defaults: Settings,
+    /// `services`, in the order of the file.
+    pub services: Vec<Service>,
+    /// `sweep`.
+    pub sweep: Sweep,
+    /// Names of services that are there but cannot be read: nobody is told that they are missing.
+    pub broken: Vec<UnitName>,
+}
+
+/// One service or task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: UnitName,
+    /// Where its name stands.
+    pub at: Span,
+    /// What stands under it.
+    pub settings: Settings,
+}
+
+/// What stands under a service or under `defaults`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// `command`.
+    pub command: Option<Command>,
+    /// A command is meant (`command` or a key of containers), even if it cannot be read.
+    pub has_command: bool,
+    /// `working_dir`.
+    pub working_dir: Option<Text>,
+    /// `environment`.
+    pub environment: Vec<Variable>,
+    /// `env_file`, earliest first.
+    pub env_files: Vec<EnvFileRef>,
+    /// `user`.
+    pub user: Option<Text>,
+    /// `type`.
+    pub kind: Option<Text>,
+    /// `ports`.
+    pub ports: Vec<PortEntry>,
+    /// `depends_on`.
+    pub depends_on: Vec<Arrow>,
+    /// `ready`.
+    pub ready: Option<Box<Check>>,
+    /// `health`.
+    pub health: Option<Box<Check>>,
+    /// `start_timeout`.
+    pub start_timeout: Option<Text>,
+    /// `restart`.
+    pub restart: Option<Text>,
+    /// `stop_signal`.
+    pub stop_signal: Option<Text>,
+    /// `stop_grace_period`.
+    pub stop_grace_period: Option<Text>,
+    /// `stop_command`.
+    pub stop_command: Option<Command>,
+    /// `on_supervisor_exit`.
+    pub on_supervisor_exit: Option<Text>,
+    /// `profiles`.
+    pub profiles: Vec<Text>,
+    /// `labels`.
+    pub labels: Vec<Variable>,
+    /// `logs.max_size`.
+    pub log_size: Option<Text>,
+    /// `logs.max_files`.
+    pub log_files: Option<Text>,
+}
+
+/// A command as written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// For the shell.
+    Shell(Text),
+    /// Program and arguments; the place of the list.
+    Exec(Vec<Text>, Span),
+}
+
+/// A name and its value: an environment variable or a label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// The name.
+    pub name: Text,
+    /// The value; none means: as the caller has it.
+    pub value: Option<Text>,
+}
+
+/// A mention of an env file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvFileRef {
+    /// Path, relative to the manifest's directory.
+    pub path: Text,
+    /// Whether it is an error if it is missing.
+    pub required: bool,
+}
+
+/// A declared port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortEntry {
+    /// Its name, where ports are named.
+    pub name: Option<Text>,
+    /// A number or `auto`.
+    pub value: Text,
+}
+
+/// One dependency.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrow {
+    /// The service needed.
+    pub unit: Text,
+    /// What must hold of it, where it is said.
+    pub condition: Option<Text>,
+}
+
+/// `ready` or `health`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Check {
+    /// Where its key stands.
+    pub at: Span,
+    /// `http`: a URL.
+    pub http: Option<Text>,
+    /// `status`, each entry.
+    pub status: Vec<Text>,
+    /// `body`.
+    pub body: Option<Body>,
+    /// `method`.
+    pub method: Option<Text>,
+    /// `headers`, in order.
+    pub headers: Vec<Variable>,
+    /// `tcp`: host and port.
+    pub tcp: Option<Text>,
+    /// `exec`.
+    pub exec: Option<Command>,
+    /// `log`: a regular expression.
+    pub log: Option<Text>,
+    /// `notify: true`.
+    pub notify: bool,
+    /// `port`: a number or the name of one.
+    pub port: Option<Text>,
+    /// `interval`.
+    pub interval: Option<Text>,
+    /// `timeout`.
+    pub timeout: Option<Text>,
+    /// `retries`.
+    pub retries: Option<Text>,
+    /// `start_period`.
+    pub start_period: Option<Text>,
+    /// `on_failure`.
+    pub on_failure: Option<Text>,
+    /// Something in it could not be read: it is not empty.
+    pub broken: bool,
+}
+
+/// What a body must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// This text.
+    Contains(Text),
+    /// A match of this regular expression.
+    Regex(Text),
+}
+
+/// `sweep`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sweep {
+    /// `patterns`.
+    pub patterns: Vec<Text>,
+    /// `scope`.
+    pub scope: Option<Text>,
+}

@@ -1,0 +1,417 @@
+//! Where a stack's files are: state that survives its checkout, sockets with short paths, all of it the user's alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Life, Mark, StackName, UnitName};
+use crate::plan::{AutoPorts, Plan};
+
+/// `sockaddr_un` holds 108 bytes; a stack's own part of a socket path needs about 45 of them.
+const LONGEST_RUNTIME_ROOT: usize = 60;
+
+/// Written into every state file; a higher number means a newer devstack wrote it.
+pub const STATE_VERSION: u32 = 1;
+
+/// The directories of one user, for all stacks.
+#[derive(Clone, Debug)]
+pub struct Home {
+    state: PathBuf,
+    runtime: PathBuf,
+}
+
+/// The directories of one stack.
+#[derive(Clone, Debug)]
+pub struct StackDir {
+    /// Hash of the manifest's path; the same wherever the name changes.
+    pub hash: String,
+    /// Ledger, journal and logs.
+    pub state: PathBuf,
+    /// Sockets.
+    pub runtime: PathBuf,
+}
+
+/// Why the directories cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Neither `XDG_STATE_HOME` nor `HOME` is set.
+    #[error("neither DEVSTACK_STATE_DIR, XDG_STATE_HOME nor HOME says where state may be kept")]
+    Nowhere,
+    /// A directory could not be made or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A directory belongs to somebody else, or others may enter it, or it is a symbolic link.
+    #[error("{path} is not this user's alone: {reason}")]
+    NotOurs {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A state file was written by a newer devstack.
+    #[error("{path} was written by a newer devstack (state version {found}, this one knows {STATE_VERSION})")]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// What is known of a stack beyond its lives: `stack.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StackFile {
+    /// Version of the format.
+    pub version: u32,
+    /// The stack's name.
+    pub name: StackName,
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// Random; in the environment of all its processes as `DEVSTACK_STACK_ID`.
+    pub secret: Mark,
+    /// Ports chosen for `auto`.
+    #[serde(default)]
+    pub auto_ports: AutoPorts,
+    /// The last life of each unit: numbers never go back.
+    #[serde(default)]
+    pub lives: BTreeMap<UnitName, Life>,
+    /// The plan of the last `up`.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+}
+
+/// What every version of the format has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+impl StackFile {
+    /// A new stack.
+    #[must_use]
+    pub fn new(name: StackName, manifest: PathBuf, secret: Mark) -> Self {
+        Self {
+            version: STATE_VERSION,
+            name,
+            manifest,
+            secret,
+            auto_ports: AutoPorts::new(),
+            lives: BTreeMap::new(),
+            plan: None,
+        }
+    }
+}
+
+/// The hash of a manifest's real path that names its stack on disk.
+#[must_use]
+pub fn stack_hash(manifest: &Path) -> String {
+    let bytes = manifest.as_os_str().as_encoded_bytes();
+    format!("{:016x}", fnv(bytes))
+}
+
+/// FNV-1a, 64 bits: short stable names for paths and units; not a defence against anybody.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Home {
+    /// The directories that this environment asks for: `DEVSTACK_STATE_DIR` moves all of it.
+    pub fn from_env(uid: u32, variable: impl Fn(&str) -> Option<String>) -> Result<Self, HomeError> {
+        let set = |name: &str| variable(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
+        let moved = set("DEVSTACK_STATE_DIR");
+        let state = moved
+            .clone()
+            .or_else(|| set("XDG_STATE_HOME").map(|dir| dir.join("devstack")))
+            .or_else(|| set("HOME").map(|dir| dir.join(".local/state/devstack")))
+            .ok_or(HomeError::Nowhere)?;
+        let wanted = match &moved {
+            Some(dir) => Some(dir.join("run")),
+            None => set("XDG_RUNTIME_DIR").filter(|dir| dir.is_dir()).map(|dir| dir.join("devstack")),
+        };
+        let short = wanted.filter(|dir| dir.as_os_str().len() <= LONGEST_RUNTIME_ROOT);
+        // Another state directory must not meet our sockets: the fallback is per user and per state directory.
+        let runtime = short.unwrap_or_else(|| {
+            PathBuf::from(format!(
+                "/tmp/devstack-{uid}/{:08x}",
+                fnv(state.as_os_str().as_encoded_bytes()) >> 32
+            ))
+        });
+        Ok(Self { state, runtime })
+    }
+
+    /// The directories of the stack with this manifest, made where they are missing.
+    pub fn open(&self, manifest: &Path, name: &StackName) -> Result<StackDir, HomeError> {
+        if let Some(dir) = self.find(manifest)? {
+            return Ok(dir);
+        }
+        let hash = stack_hash(manifest);
+        let short: String = name.as_str().chars().take(30).map(|c| if c == ' ' { '-' } else { c }).collect();
+        let dir = self.stack_dir(self.state.join(format!("{short}-{hash}")), hash);
+        for path in [&dir.state, &dir.state.join("lives"), &dir.state.join("logs")] {
+            private_dir(path)?;
+        }
+        self.check_runtime(&dir)?;
+        Ok(dir)
+    }
+
+    /// The directories of the stack with this manifest, if it was ever used.
+    pub fn find(&self, manifest: &Path) -> Result<Option<StackDir>, HomeError> {
+        let hash = stack_hash(manifest);
+        let found = self.all()?.into_iter().find(|dir| dir.hash == hash);
+        if let Some(dir) = &found {
+            self.check_runtime(dir)?;
+        }
+        Ok(found)
+    }
+
+    /// The directories of every stack of this user.
+    pub fn all(&self) -> Result<Vec<StackDir>, HomeError> {
+        let entries = match fs::read_dir(&self.state) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(HomeError::Io { path: self.state.clone(), source }),
+        };
+        let mut found = Vec::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let hash = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(_, hash)| hash);
+            let hash = hash.filter(|hash| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+            if let Some(hash) = hash {
+                check_private(&entry.path())?;
+                found.push(self.stack_dir(entry.path(), hash.to_owned()));
+            }
+        }
+        found.sort_by(|a, b| a.state.cmp(&b.state));
+        Ok(found)
+    }
+
+    fn stack_dir(&self, state: PathBuf, hash: String) -> StackDir {
+        let runtime = self.runtime.join(&hash);
+        StackDir { hash, state, runtime }
+    }
+
+    fn check_runtime(&self, dir: &StackDir) -> Result<(), HomeError> {
+        // In `/tmp` anybody may have planted a directory of that name before us: each level is checked.
+        if let Some(parent) = self.runtime.parent().filter(|parent| parent.starts_with("/tmp")) {
+            private_dir(parent)?;
+        }
+        private_dir(&self.runtime)?;
+        private_dir(&dir.runtime)
+    }
+}
+
+impl StackDir {
+    /// The supervisor's API socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.runtime.join("api.sock")
+    }
+
+    /// Where the keeper of a life listens.
+    #[must_use]
+    pub fn keeper_socket(&self, unit: &UnitName, life: Life) -> PathBuf {
+        self.runtime.join(format!("k-{:08x}-{life}", fnv(unit.as_str().as_bytes()) >> 32))
+    }
+
+    /// Where the keeper of a life takes `sd_notify` messages.
+    #[must_use]
+    pub fn notify_socket(&self, unit: &UnitName, life: Life) -> PathBuf {
+        self.runtime.join(format!("n-{:08x}-{life}", fnv(unit.as_str().as_bytes()) >> 32))
+    }
+
+    /// The present log file of a unit.
+    #[must_use]
+    pub fn log(&self, unit: &UnitName) -> PathBuf {
+        self.state.join("logs").join(format!("{}.log", file_stem(unit)))
+    }
+
+    /// The record of a life.
+    #[must_use]
+    pub fn record(&self, unit: &UnitName, life: Life) -> PathBuf {
+        self.state.join("lives").join(format!("{}.{life}.jsonl", file_stem(unit)))
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal.jsonl")
+    }
+
+    /// The lock that a supervisor (or a command that does its work) holds for as long as it lives.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.state.join("supervisor.lock")
+    }
+
+    /// The lock held while a client starts a supervisor.
+    #[must_use]
+    pub fn start_lock(&self) -> PathBuf {
+        self.state.join("start.lock")
+    }
+
+    /// What the supervisor itself has to say.
+    #[must_use]
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.state.join("supervisor.log")
+    }
+
+    /// The last view of a supervisor that has ended.
+    #[must_use]
+    pub fn last_view(&self) -> PathBuf {
+        self.state.join("last.json")
+    }
+
+    /// Reads `stack.json`; none where it is missing or unreadable as JSON (then nothing in it can be relied upon).
+    pub fn read_stack(&self) -> Result<Option<StackFile>, HomeError> {
+        let path = self.state.join("stack.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(HomeError::Io { path, source }),
+        };
+        match serde_json::from_slice::<Version>(&text) {
+            Ok(Version { version }) if version > STATE_VERSION => {
+                Err(HomeError::Newer { path, found: version })
+            }
+            _ => Ok(serde_json::from_slice(&text).ok()),
+        }
+    }
+
+    /// Writes `stack.json`: a reader sees the old one or the new one, never half of it.
+    pub fn write_stack(&self, file: &StackFile) -> Result<(), HomeError> {
+        write_whole(&self.state.join("stack.json"), file)
+    }
+}
+
+/// Writes a JSON document to a temporary file and renames it into place.
+pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<(), HomeError> {
+    let failed = |source| HomeError::Io { path: path.to_owned(), source };
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
+    let mut file = private_file(fs::OpenOptions::new().write(true).create(true).truncate(true), &temporary)
+        .map_err(failed)?;
+    file.write_all(&text).and_then(|()| fs::rename(&temporary, path)).map_err(failed)
+}
+
+/// Opens a file with mode 0600; a symbolic link planted in its place is refused.
+pub(crate) fn private_file(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs::File> {
+    options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)
+}
+
+/// The file name of a unit: its name, or for names beyond what a file system takes, its beginning and a hash.
+fn file_stem(unit: &UnitName) -> String {
+    let name = unit.as_str();
+    if name.len() <= 120 {
+        return name.to_owned();
+    }
+    let mut end = 90;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-{:016x}", &name[..end], fnv(name.as_bytes()))
+}
+
+fn private_dir(path: &Path) -> Result<(), HomeError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| HomeError::Io { path: path.to_owned(), source })?;
+    check_private(path)
+}
+
+fn check_private(path: &Path) -> Result<(), HomeError> {
+    let meta =
+        fs::symlink_metadata(path).map_err(|source| HomeError::Io { path: path.to_owned(), source })?;
+    let reason = if meta.file_type().is_symlink() {
+        "it is a symbolic link"
+    } else if meta.uid() != rustix::process::geteuid().as_raw() {
+        "it belongs to another user"
+    } else if meta.mode() & 0o022 != 0 {
+        "others may write to it"
+    } else {
+        return Ok(());
+    };
+    Err(HomeError::NotOurs { path: path.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(variables: &[(&str, &str)]) -> Home {
+        let variables: BTreeMap<String, String> =
+            variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Home::from_env(1000, |name| variables.get(name).cloned()).expect("a home")
+    }
+
+    #[test]
+    fn state_and_sockets_go_where_the_environment_says() {
+        let plain = home(&[("HOME", "/home/dev")]);
+        assert_eq!(plain.state, Path::new("/home/dev/.local/state/devstack"));
+        assert!(plain.runtime.starts_with("/tmp/devstack-1000"));
+        let moved = home(&[("HOME", "/home/dev"), ("DEVSTACK_STATE_DIR", "/x")]);
+        assert_eq!(moved.runtime, Path::new("/x/run"));
+        let long = format!("/{}", "x".repeat(200));
+        assert!(home(&[("DEVSTACK_STATE_DIR", &long)]).runtime.as_os_str().len() < LONGEST_RUNTIME_ROOT);
+    }
+
+    #[test]
+    fn two_checkouts_never_collide_and_each_is_found_again() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let home = home(&[("DEVSTACK_STATE_DIR", temp.path().to_str().expect("text"))]);
+        let name = StackName::parse("shop").expect("a name");
+        let one = home.open(Path::new("/a/devstack.yaml"), &name).expect("opens");
+        let two = home.open(Path::new("/b/devstack.yaml"), &name).expect("opens");
+        assert_ne!(one.state, two.state);
+        let renamed = StackName::parse("other").expect("a name");
+        let again = home.open(Path::new("/a/devstack.yaml"), &renamed).expect("opens");
+        assert_eq!(one.state, again.state, "a new name must not lose the processes of the old one");
+        assert_eq!(home.all().expect("lists").len(), 2);
+    }
+
+    #[test]
+    fn a_planted_link_is_refused() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let home = home(&[("DEVSTACK_STATE_DIR", temp.path().to_str().expect("text"))]);
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        let run = temp.path().join("run");
+        std::os::unix::fs::symlink(elsewhere.path(), &run).expect("a link");
+        let name = StackName::parse("shop").expect("a name");
+        assert!(matches!(home.open(Path::new("/a/devstack.yaml"), &name), Err(HomeError::NotOurs { .. })));
+    }
+
+    #[test]
+    fn the_longest_name_fits_a_file_system() {
+        let name = UnitName::parse(&"ß".repeat(100)).expect("a name");
+        assert!(file_stem(&name).len() < 200);
+        assert_ne!(file_stem(&name), file_stem(&UnitName::parse(&"ß".repeat(99)).expect("a name")));
+    }
+
+    #[test]
+    fn state_of_a_newer_version_is_refused_and_garbage_is_none() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir =
+            StackDir { hash: String::new(), state: temp.path().to_owned(), runtime: temp.path().to_owned() };
+        assert!(dir.read_stack().expect("reads").is_none());
+        let path = temp.path().join("stack.json");
+        fs::write(&path, r#"{"version": 99, "future": true}"#).expect("writes");
+        assert!(matches!(dir.read_stack(), Err(HomeError::Newer { found: 99, .. })));
+        fs::write(&path, "{").expect("writes");
+        assert!(dir.read_stack().expect("reads").is_none());
+        let name = StackName::parse("shop").expect("a name");
+        dir.write_stack(&StackFile::new(name, "/a".into(), Mark::from_random([1; 16]))).expect("writes");
+        assert_eq!(dir.read_stack().expect("reads").expect("some").name.as_str(), "shop");
+    }
+}

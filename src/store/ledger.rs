@@ -1,0 +1,170 @@
+//! The ledger: one record per life, appended line by line; what must be known after a crash of everything of ours.
+//!
+//! The supervisor writes the intent before the keeper is spawned, the keeper writes the leader before the service's code
+//! runs. A torn last line is skipped. The record is removed when the life is proven empty.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::StackDir;
+use super::home::private_file;
+use crate::domain::{Exit, Life, Mark, Moment, ProcId, UnitName, WallTime};
+use crate::plan::UnitPlan;
+
+/// A life of a unit as it was meant, written before anything of it exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Boot id of the machine: in another boot nothing of this can live.
+    pub boot: String,
+    /// The plan that it is started by.
+    pub plan: UnitPlan,
+    /// Which life.
+    pub life: Life,
+    /// Its mark.
+    pub mark: Mark,
+    /// Its cgroup leaf with its inode, where there is one.
+    pub cgroup: Option<(PathBuf, u64)>,
+    /// Where its keeper listens.
+    pub socket: PathBuf,
+    /// When.
+    pub at: Moment,
+}
+
+/// One line of a life's record on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordLine {
+    /// Written by the supervisor before the keeper is spawned.
+    Intent(Box<Intent>),
+    /// Written by the keeper before the service's code runs.
+    Leader {
+        /// Boot id of the machine: in another boot none of these identities means anything.
+        boot: String,
+        /// The keeper.
+        keeper: ProcId,
+        /// The leader.
+        leader: ProcId,
+        /// When.
+        at: WallTime,
+    },
+    /// A member seen for the first time.
+    Member(ProcId),
+    /// The service sent `READY=1`.
+    Notified,
+    /// Written by the supervisor: its gate held.
+    Ready,
+    /// The leader ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// When.
+        at: WallTime,
+    },
+    /// Nothing is left (`ECHILD`).
+    Emptied,
+}
+
+/// A record read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LifeRecord {
+    /// What was meant.
+    pub intent: Intent,
+    /// The keeper, as far as it came.
+    pub keeper: Option<ProcId>,
+    /// The leader, as far as it came.
+    pub leader: Option<ProcId>,
+    /// When its code began to run.
+    pub started_at: Option<WallTime>,
+    /// Every member seen, the leader included.
+    pub members: BTreeSet<ProcId>,
+    /// It had sent `READY=1`.
+    pub notified: bool,
+    /// Its gate had held.
+    pub ready: bool,
+    /// How its leader ended.
+    pub exit: Option<Exit>,
+    /// Proven to be empty.
+    pub emptied: bool,
+}
+
+/// Begins the record of a life.
+pub fn create_record(dir: &StackDir, intent: Intent) -> io::Result<PathBuf> {
+    let path = dir.record(&intent.plan.name, intent.life);
+    let mut file = private_file(OpenOptions::new().append(true).create(true), &path)?;
+    write_line(&mut file, &RecordLine::Intent(Box::new(intent)))?;
+    Ok(path)
+}
+
+/// Adds a line to the record of a life, in one write.
+pub fn append_record(path: &Path, line: &RecordLine) -> io::Result<()> {
+    write_line(&mut private_file(OpenOptions::new().append(true), path)?, line)
+}
+
+/// Forgets a life that is proven empty (or never began).
+pub fn remove_record(dir: &StackDir, unit: &UnitName, life: Life) {
+    // A record that is left over costs nothing: the next supervisor finds none of its processes alive.
+    let _ = fs::remove_file(dir.record(unit, life));
+}
+
+/// Reads every record of a stack, whichever boot it is of, in order of unit and life.
+pub fn read_records(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
+    let mut records = Vec::new();
+    let entries = match fs::read_dir(dir.state.join("lives")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(records),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let text = fs::read(entry?.path())?;
+        records.extend(read_record(&text));
+    }
+    records.sort_by(|a, b| (&a.intent.plan.name, a.intent.life).cmp(&(&b.intent.plan.name, b.intent.life)));
+    Ok(records)
+}
+
+/// A record from its text; none where even the intent is torn: then nothing of it was ever started.
+fn read_record(text: &[u8]) -> Option<LifeRecord> {
+    let mut lines =
+        text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<RecordLine>(line).ok());
+    let RecordLine::Intent(intent) = lines.next()? else { return None };
+    let mut record = LifeRecord {
+        intent: *intent,
+        keeper: None,
+        leader: None,
+        started_at: None,
+        members: BTreeSet::new(),
+        notified: false,
+        ready: false,
+        exit: None,
+        emptied: false,
+    };
+    for line in lines {
+        match line {
+            RecordLine::Intent(_) => {}
+            RecordLine::Leader { keeper, leader, at, .. } => {
+                record.keeper = Some(keeper);
+                record.leader = Some(leader);
+                record.started_at = Some(at);
+                record.members.insert(leader);
+            }
+            RecordLine::Member(id) => {
+                record.members.insert(id);
+            }
+            RecordLine::Notified => record.notified = true,
+            RecordLine::Ready => record.ready = true,
+            RecordLine::Exited { exit, .. } => record.exit = Some(exit),
+            RecordLine::Emptied => record.emptied = true,
+        }
+    }
+    Some(record)
+}
+
+fn write_line(file: &mut File, line: &RecordLine) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    file.write_all(&text)
+}

@@ -1,0 +1,72 @@
+//! A lock that the kernel lets go of when its holder dies.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::home::private_file;
+
+/// A held `flock`; dropping it lets go.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held for its lock alone")] File);
+
+impl Lock {
+    /// Takes the lock and writes this process's number into it; none while another process holds it.
+    pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        let file = open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => sign(file).map(Some),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for the lock and writes this process's number into it.
+    pub fn take(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        sign(file)
+    }
+
+    /// The number that the holder wrote, while somebody holds the lock.
+    #[must_use]
+    pub fn holder(path: &Path) -> Option<i32> {
+        let mut file = OpenOptions::new().read(true).open(path).ok()?;
+        if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
+            return None;
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
+    }
+}
+
+fn sign(mut file: File) -> io::Result<Lock> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())?;
+    Ok(Lock(file))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    private_file(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_its_number_is_told() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("lock");
+        let held = Lock::try_take(&path).expect("opens").expect("is free");
+        assert!(Lock::try_take(&path).expect("opens").is_none());
+        assert_eq!(Lock::holder(&path), i32::try_from(std::process::id()).ok());
+        drop(held);
+        assert_eq!(Lock::holder(&path), None);
+        assert!(Lock::try_take(&path).expect("opens").is_some());
+    }
+}

@@ -1,0 +1,131 @@
+//! The beginning of a life: intent on disk, cgroup, environment, then the keeper.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+
+use crate::domain::{Life, Mark};
+use crate::keeper::{LogSpec, Spec};
+use crate::plan::{CommandPlan, Probe, UnitPlan};
+use crate::store::{Intent, StackDir, StackFile, create_record};
+use crate::sys;
+use crate::sys::cgroup::Leaf;
+
+/// Variables that say whose process it is; never inherited from a caller.
+pub(super) const MARKS: [&str; 6] = [
+    "DEVSTACK_LIFE",
+    "DEVSTACK_STACK",
+    "DEVSTACK_STACK_ID",
+    "DEVSTACK_DIR",
+    "DEVSTACK_SERVICE",
+    "NOTIFY_SOCKET",
+];
+
+/// A life that was begun: its keeper runs and has been told nothing yet.
+pub(super) struct Birth {
+    /// Its mark.
+    pub(super) mark: Mark,
+    /// Its cgroup, where this machine lets us have one.
+    pub(super) cgroup: Option<Leaf>,
+    /// What the keeper must be told.
+    pub(super) spec: Spec,
+    /// Our end of the socket pair.
+    pub(super) socket: UnixStream,
+    /// The keeper, to be reaped.
+    pub(super) keeper: Child,
+}
+
+/// Writes the intent, then spawns the keeper.
+pub(super) fn begin(
+    dir: &StackDir,
+    stack: &StackFile,
+    stack_dir: &str,
+    base: &BTreeMap<String, String>,
+    plan: &Arc<UnitPlan>,
+    life: Life,
+    cgroups: Option<&std::path::Path>,
+) -> io::Result<Birth> {
+    let mark = Mark::from_random(sys::random_bytes()?);
+    let cgroup = cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
+    let record = create_record(
+        dir,
+        Intent {
+            boot: sys::clock::boot_id()?,
+            plan: (**plan).clone(),
+            life,
+            mark: mark.clone(),
+            cgroup: cgroup.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
+            socket: dir.keeper_socket(&plan.name, life),
+            at: sys::clock::moment(),
+        },
+    )?;
+    let spec = Spec {
+        stack_id: stack.secret.as_str().to_owned(),
+        unit: plan.name.clone(),
+        life,
+        mark: mark.clone(),
+        argv: argv(&plan.command),
+        working_dir: plan.working_dir.clone(),
+        environment: environment(stack, stack_dir, base, plan, Some(&mark)),
+        user: plan.user.clone(),
+        cgroup: cgroup.as_ref().map(|leaf| leaf.path().to_owned()),
+        socket: dir.keeper_socket(&plan.name, life),
+        record,
+        notify: plan.gate.contains(&Probe::Notify).then(|| dir.notify_socket(&plan.name, life)),
+        log: LogSpec {
+            path: dir.log(&plan.name),
+            max_size: plan.logs.max_size,
+            max_files: plan.logs.max_files,
+        },
+    };
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = sys::itself();
+    command.arg("__keeper").env_clear();
+    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    let keeper = command.spawn()?;
+    Ok(Birth { mark, cgroup, spec, socket: ours, keeper })
+}
+
+/// Program and arguments.
+pub(super) fn argv(command: &CommandPlan) -> Vec<String> {
+    match command {
+        CommandPlan::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()],
+        CommandPlan::Exec(words) => words.clone(),
+    }
+}
+
+/// The whole environment of a unit: the caller's, above it the manifest's, above it the marks.
+///
+/// Probes and stop commands get no life's mark: they are devstack's own and must not count as members.
+pub(super) fn environment(
+    stack: &StackFile,
+    stack_dir: &str,
+    base: &BTreeMap<String, String>,
+    plan: &UnitPlan,
+    mark: Option<&Mark>,
+) -> Vec<(String, String)> {
+    let mut all = base.clone();
+    for name in MARKS {
+        all.remove(name);
+    }
+    all.extend(plan.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
+    set("PWD", &plan.working_dir.to_string_lossy());
+    set("DEVSTACK_STACK", stack.name.as_str());
+    set("DEVSTACK_DIR", stack_dir);
+    set("DEVSTACK_SERVICE", plan.name.as_str());
+    if let Some(mark) = mark {
+        set("DEVSTACK_STACK_ID", stack.secret.as_str());
+        set("DEVSTACK_LIFE", mark.as_str());
+    }
+    all.into_iter().collect()
+}
+
+/// A unit's name as a cgroup's: never one of the kernel's own file names (`cgroup.procs`, `memory.max`).
+fn leaf_name(plan: &UnitPlan) -> String {
+    let name: String = plan.name.as_str().chars().take(60).map(|c| if c == ' ' { '-' } else { c }).collect();
+    format!("unit-{name}")
+}

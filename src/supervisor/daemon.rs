@@ -1,0 +1,63 @@
+//! The supervisor as a process of its own: away from every terminal, with the API on the socket it was handed.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+
+use super::driver::Driver;
+use crate::control;
+use crate::store::{Lock, StackDir};
+use crate::sys;
+
+/// Answers may still be on their way to clients when the loop ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Runs the supervisor of the stack with these directories; standard input is its listening socket.
+pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_target(false).init();
+    // Whatever else the client's own caller left open is not ours to hold: a pipe of a script would never end.
+    sys::reaper::close_foreign_descriptors();
+    let listener = std::os::unix::net::UnixListener::from(take_stdin()?);
+    sys::leave_terminal();
+    // What the keepers' services leave behind when a keeper is killed lands here, not at PID 1.
+    if let Err(error) = sys::reaper::become_subreaper() {
+        tracing::warn!(%error, "no subreaper on this system");
+    }
+    sys::reaper::set_own_name(c"devstack-super");
+    std::env::set_current_dir("/")?;
+    let hash = runtime.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let dir = StackDir { hash, state, runtime };
+    // An ending supervisor, or a command that does its work, holds the lock for a moment longer: this waits for it.
+    let lock = Lock::take(&dir.lock())?;
+    let result = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async { LocalSet::new().run_until(supervise(dir, listener)).await });
+    drop(lock);
+    result
+}
+
+async fn supervise(dir: StackDir, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let (calls, inbox) = mpsc::unbounded_channel();
+    let driver = Driver::new(dir, inbox)?;
+    let (end, ending) = oneshot::channel();
+    let server = tokio::spawn(control::serve(listener, calls, driver.views(), async { drop(ending.await) }));
+    driver.run().await?;
+    let _ = end.send(());
+    let _ = tokio::time::timeout(LAST_WORDS, server).await;
+    Ok(())
+}
+
+/// The listening socket; its place is taken by `/dev/null` so that no later file gets descriptor 0.
+fn take_stdin() -> io::Result<OwnedFd> {
+    let listener = io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    Ok(listener)
+}

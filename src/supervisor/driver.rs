@@ -1,0 +1,229 @@
+//! The loop: select an event, ask the machine, perform its actions, publish the view.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::performer::Performer;
+use crate::control::{Answers, Call, Views};
+use crate::domain::{Moment, UnitView, WallTime};
+use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
+use crate::store::{Entry, Journal, Line, StackDir, write_whole};
+use crate::sys::clock;
+
+/// The supervisor of one stack.
+pub(super) struct Driver {
+    stack: Stack,
+    performer: Performer,
+    calls: mpsc::UnboundedReceiver<Call>,
+    facts: mpsc::UnboundedReceiver<super::life::Fact>,
+    journal: Journal,
+    views: watch::Sender<Arc<Vec<UnitView>>>,
+    dir: StackDir,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    last_request: RequestId,
+    /// The view differs from what was published.
+    stale: bool,
+    /// A whole stack was ended (or an `up` left nothing): at rest, the supervisor is not needed any more.
+    ending: bool,
+}
+
+impl Driver {
+    /// Opens the state of a stack and takes over what lives of it.
+    pub(super) fn new(dir: StackDir, calls: mpsc::UnboundedReceiver<Call>) -> io::Result<Self> {
+        let (facts_in, facts) = mpsc::unbounded_channel();
+        let mut journal = Journal::open(&dir.journal())?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }))?;
+        let mut performer = Performer::new(dir.clone(), facts_in)?;
+        let adopted = super::recover::take_over(&mut performer)?;
+        let mut driver = Self {
+            stack: Stack::new(),
+            performer,
+            calls,
+            facts,
+            journal,
+            views: watch::Sender::new(Arc::new(Vec::new())),
+            dir,
+            waiting: BTreeMap::new(),
+            last_request: 0,
+            stale: true,
+            ending: false,
+        };
+        for event in adopted {
+            driver.step(event)?;
+        }
+        Ok(driver)
+    }
+
+    /// The present view of all units, as it changes.
+    pub(super) fn views(&self) -> Views {
+        self.views.subscribe()
+    }
+
+    /// Runs until the stack was ended as a whole and nothing of it lives.
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        while !(self.ending && self.stack.at_rest() && self.waiting.is_empty()) {
+            let deadline = self.stack.next_deadline();
+            tokio::select! {
+                biased;
+                Some(call) = self.calls.recv() => self.call(call)?,
+                Some(fact) = self.facts.recv() => {
+                    if let Some(event) = self.performer.understand(fact) {
+                        self.step(event)?;
+                    }
+                }
+                () = until(deadline) => self.step(Event::Tick)?,
+                _ = terminate.recv() => self.end_stack()?,
+                _ = interrupt.recv() => self.end_stack()?,
+                // Births take a millisecond each: facts of the lives before must not wait for all of them.
+                () = std::future::ready(()), if self.performer.has_births() => self.performer.bear_one(),
+                () = std::future::ready(()), if self.stale => self.publish(),
+            }
+        }
+        self.publish();
+        let view = self.performer.look(&self.stack);
+        // Only what `status` says of a stack that has ended hangs on this file.
+        let _ = write_whole(&self.dir.last_view(), &view);
+        self.performer.bury();
+        Ok(())
+    }
+
+    fn call(&mut self, call: Call) -> io::Result<()> {
+        match call {
+            Call::Up(mut call, answers) => {
+                self.ending = false;
+                self.performer.learn(&mut call)?;
+                self.request(Request::Up(call.request), answers)
+            }
+            Call::Down(mut call, answers) => {
+                self.ending |= call.request.units.is_none();
+                self.performer.learn_end(&mut call);
+                if let Some(units) = &mut call.request.units {
+                    // Planned but never started: there is nothing of it to end, which is no mistake.
+                    units.retain(|unit| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit));
+                }
+                self.request(Request::Down(call.request), answers)
+            }
+            Call::Cancel(cancel) => self.step(Event::Cancelled { id: cancel.id, force: cancel.force }),
+            Call::View(answer) => {
+                let _ = answer.send(self.performer.look(&self.stack));
+                Ok(())
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request, answers: Answers) -> io::Result<()> {
+        self.last_request += 1;
+        let id = self.last_request;
+        // The client may be gone already; what it asked for is done all the same.
+        let _ = answers.accepted.send(id);
+        self.waiting.insert(id, answers.reply);
+        self.step(Event::Requested { id, request })
+    }
+
+    /// The supervisor was asked to end by a signal: with it ends its stack.
+    fn end_stack(&mut self) -> io::Result<()> {
+        self.ending = true;
+        self.last_request += 1;
+        let request = Request::Down(DownRequest { units: None, force: false, grace: None });
+        self.step(Event::Requested { id: self.last_request, request })
+    }
+
+    fn step(&mut self, event: Event) -> io::Result<()> {
+        let now = clock::moment();
+        let line = journalled(&event);
+        let actions = self.stack.handle(event, now);
+        if !actions.is_empty() || !is_routine(&line) {
+            self.journal.write(&stamped(Entry::Event(line)))?;
+        }
+        self.stale = true;
+        for action in actions {
+            if let Action::Reply { id, reply } = action {
+                self.reply(id, reply);
+            } else {
+                self.performer.perform(action, &self.stack);
+            }
+        }
+        for receipt in self.performer.receipts() {
+            self.journal.write(&stamped(Entry::Receipt(receipt)))?;
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, id: RequestId, reply: Reply) {
+        if let Reply::Up(report) = &reply {
+            // Nothing was started, or all of it was rolled back: there is nothing left to supervise.
+            self.ending |= !report.ready && self.stack.at_rest();
+        }
+        self.publish();
+        if let Some(answer) = self.waiting.remove(&id) {
+            let _ = answer.send(reply);
+        }
+    }
+
+    fn publish(&mut self) {
+        self.stale = false;
+        let view = self.stack.view(clock::moment(), boot_time());
+        self.performer.note_ready(&view);
+        self.views.send_replace(Arc::new(view));
+    }
+}
+
+/// The wall time of the machine's boot, as the clocks stand now.
+pub(super) fn boot_time() -> WallTime {
+    let since = i64::try_from(clock::moment().0).unwrap_or(i64::MAX);
+    WallTime(clock::wall().0.saturating_sub(since))
+}
+
+/// Sleeps until a moment; for ever where there is none.
+async fn until(deadline: Option<Moment>) {
+    match deadline {
+        None => std::future::pending().await,
+        Some(deadline) => {
+            let now = clock::moment();
+            if deadline > now {
+                // Moments are whole milliseconds: one more, or the tick comes just before its deadline.
+                tokio::time::sleep(deadline.since(now) + Duration::from_millis(1)).await;
+            }
+        }
+    }
+}
+
+fn stamped(entry: Entry) -> Line {
+    Line { at: clock::wall(), moment: clock::moment(), entry }
+}
+
+/// What comes many times a second and is worth a line only where something follows from it.
+fn is_routine(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Tick
+            | Event::Stirred { .. }
+            | Event::Gated { answer: Answer::Bad { .. }, .. }
+            | Event::Checked { answer: Answer::Good, .. }
+    )
+}
+
+/// An event as the journal may hold it: values of environments are secrets.
+fn journalled(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Event::Requested { request: Request::Up(up), .. } = &mut event {
+        let plan = Arc::make_mut(&mut up.plan);
+        plan.units.iter_mut().for_each(hide);
+    }
+    if let Event::Adopted(adopted) = &mut event {
+        hide(&mut adopted.plan);
+    }
+    event
+}
+
+fn hide(unit: &mut crate::plan::UnitPlan) {
+    unit.environment.values_mut().for_each(|value| "…".clone_into(value));
+}

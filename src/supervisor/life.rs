@@ -1,0 +1,178 @@
+//! One life as the supervisor holds it: its cage, its keeper, its probes.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
+use std::process::Child;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, spawn_local};
+
+use crate::cage::Cage;
+use crate::domain::{Life, Mark, UnitName};
+use crate::keeper::{FromKeeper, Spec};
+use crate::machine::{Event, Target};
+use crate::plan::UnitPlan;
+use crate::store::log::Position;
+use crate::sys;
+use crate::sys::cgroup::Leaf;
+use crate::sys::pidfd::Pidfd;
+
+/// What the tasks around the loop tell it.
+#[derive(Debug)]
+pub(super) enum Fact {
+    /// Ready for the machine.
+    Event(Event),
+    /// A keeper spoke.
+    Keeper { unit: UnitName, life: Life, told: FromKeeper },
+    /// A keeper's connection ended.
+    KeeperGone { unit: UnitName, life: Life },
+    /// A process that was watched has ended: look what is left of its target.
+    Ended(Target),
+}
+
+/// Names a life.
+pub(super) type Key = (UnitName, Life);
+
+/// All lives that are not proven empty and retired. Shared with the probes, which ask whose port it is.
+pub(super) type Lives = Rc<RefCell<BTreeMap<Key, Held>>>;
+
+/// One life.
+pub(super) struct Held {
+    /// The plan that it was started by.
+    pub(super) plan: Arc<UnitPlan>,
+    /// Its mark.
+    pub(super) mark: Mark,
+    /// Its cgroup, until the cage holds it.
+    pub(super) leaf: Option<Leaf>,
+    /// Its processes; none until the leader is known.
+    pub(super) cage: Option<Cage>,
+    /// Its keeper, where it is our child.
+    pub(super) keeper: Option<Child>,
+    /// Nobody will tell `ECHILD`: its keeper is dead.
+    pub(super) orphaned: bool,
+    /// It is proven empty.
+    pub(super) emptied: bool,
+    /// The end of its leader was told to the machine.
+    pub(super) exit_told: bool,
+    /// Its readiness is in the ledger.
+    pub(super) ready_noted: bool,
+    /// Where it begins in the log.
+    pub(super) log_from: Position,
+    /// It has sent `READY=1`.
+    pub(super) notified: watch::Sender<bool>,
+    /// Its probes.
+    pub(super) probes: Vec<AbortHandle>,
+    /// The wait for the end of its members, while it is being ended or orphaned.
+    pub(super) waiter: Option<AbortHandle>,
+    /// Listening sockets known to be its own.
+    pub(super) own_sockets: BTreeSet<u64>,
+}
+
+impl Held {
+    pub(super) fn new(plan: Arc<UnitPlan>, mark: Mark, leaf: Option<Leaf>, log_from: Position) -> Self {
+        Self {
+            plan,
+            mark,
+            leaf,
+            cage: None,
+            keeper: None,
+            orphaned: false,
+            emptied: false,
+            exit_told: false,
+            ready_noted: false,
+            log_from,
+            notified: watch::Sender::new(false),
+            probes: Vec::new(),
+            waiter: None,
+            own_sockets: BTreeSet::new(),
+        }
+    }
+
+    /// Ends all tasks that belong to this life.
+    pub(super) fn end_tasks(&mut self) {
+        self.probes.drain(..).chain(self.waiter.take()).for_each(|task| task.abort());
+    }
+}
+
+/// Talks with a keeper until its connection ends. A new keeper is told its spec first.
+pub(super) fn converse(
+    key: Key,
+    socket: std::os::unix::net::UnixStream,
+    spec: Option<Spec>,
+    facts: mpsc::UnboundedSender<Fact>,
+) {
+    spawn_local(async move {
+        let (unit, life) = key;
+        if let Err(error) = listen(&unit, life, socket, spec, &facts).await {
+            tracing::warn!(%unit, %error, "the connection to a keeper broke");
+        }
+        let _ = facts.send(Fact::KeeperGone { unit, life });
+    });
+}
+
+async fn listen(
+    unit: &UnitName,
+    life: Life,
+    socket: std::os::unix::net::UnixStream,
+    spec: Option<Spec>,
+    facts: &mpsc::UnboundedSender<Fact>,
+) -> std::io::Result<()> {
+    socket.set_nonblocking(true)?;
+    let (read, mut write) = UnixStream::from_std(socket)?.into_split();
+    if let Some(spec) = spec {
+        let mut line = serde_json::to_vec(&spec)?;
+        line.push(b'\n');
+        write.write_all(&line).await?;
+    }
+    let mut lines = BufReader::new(read).lines();
+    while let Some(line) = lines.next_line().await? {
+        let told = serde_json::from_str(&line)?;
+        let _ = facts.send(Fact::Keeper { unit: unit.clone(), life, told });
+    }
+    // Our half is held until the keeper has ended: it takes its end for ours.
+    drop(write);
+    Ok(())
+}
+
+/// Tells once, as soon as one of these processes has ended.
+pub(super) fn tell_end(
+    target: Target,
+    processes: &[Pidfd],
+    facts: mpsc::UnboundedSender<Fact>,
+) -> AbortHandle {
+    let (any, mut ended) = mpsc::channel(1);
+    let waits: Vec<AbortHandle> =
+        processes.iter().filter_map(|process| wait_end(process, any.clone())).collect();
+    drop(any);
+    spawn_local(async move {
+        let _waits = AbortAll(waits);
+        // None is left to wait for: that is worth a look as well.
+        let _ = ended.recv().await;
+        let _ = facts.send(Fact::Ended(target));
+    })
+    .abort_handle()
+}
+
+fn wait_end(process: &Pidfd, any: mpsc::Sender<()>) -> Option<AbortHandle> {
+    let readable = sys::watch::readable(process.as_fd().try_clone_to_owned().ok()?).ok()?;
+    let task = spawn_local(async move {
+        if readable.readable().await.is_ok() {
+            let _ = any.try_send(());
+        }
+    });
+    Some(task.abort_handle())
+}
+
+/// Ends tasks when it is dropped.
+struct AbortAll(Vec<AbortHandle>);
+
+impl Drop for AbortAll {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}

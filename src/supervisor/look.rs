@@ -1,0 +1,121 @@
+//! The census for people: every unit's processes, as they are at this moment.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::life::{Held, Key};
+use crate::cage::{Cage, Depth, World};
+use crate::domain::{Health, Life, StackView, State, UnitView};
+use crate::plan::{Plan, UnitPlan};
+use crate::store::{LifeRecord, StackDir, read_records};
+use crate::sys;
+
+/// So many of the most numerous programs are named when the process table is full.
+const CROWD: usize = 3;
+
+/// Puts the processes of each life under its unit.
+pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
+    let mut world = World::new();
+    for unit in units {
+        let held = lives.get(&(unit.name.clone(), unit.life));
+        let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };
+        unit.processes = cage.census(&mut world, Depth::Tree).iter().map(|member| member.view()).collect();
+    }
+}
+
+/// The stack as ledger and kernel show it, for commands that find no supervisor.
+pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
+    let stack = dir.read_stack().map_err(io::Error::other)?;
+    let stack = stack.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it was never started"))?;
+    let boot = sys::clock::boot_id()?;
+    let mut world = World::new();
+    let mut services: Vec<UnitView> =
+        stack.plan.iter().flat_map(|plan| &plan.units).map(|unit| unit_at_rest(unit, Life(0))).collect();
+    for record in
+        read_records(dir)?.into_iter().filter(|record| record.intent.boot == boot && !record.emptied)
+    {
+        let Some(view) = of_record(&record, &stack.secret, &mut world) else { continue };
+        match services.iter_mut().find(|service| service.name == view.name) {
+            Some(service) => *service = view,
+            None => services.push(view),
+        }
+    }
+    let manifest_dir = stack.manifest.parent().unwrap_or(&stack.manifest);
+    let dir = manifest_dir.to_string_lossy().into_owned();
+    Ok(StackView { stack: stack.name, dir, supervisor: None, services, strays: Vec::new() })
+}
+
+fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut World) -> Option<UnitView> {
+    let intent = &record.intent;
+    let leader = record.leader?;
+    let mut cage = Cage::new(
+        intent.plan.name.clone(),
+        intent.life,
+        intent.mark.clone(),
+        secret.clone(),
+        record.keeper,
+        leader,
+    );
+    cage.cgroup = intent.cgroup.as_ref().and_then(|(path, inode)| sys::cgroup::Leaf::reopen(path, *inode));
+    cage.ledger.extend(record.members.iter().copied());
+    let members = cage.census(world, Depth::Full);
+    if members.is_empty() {
+        return None;
+    }
+    let mut view = unit_at_rest(&intent.plan, intent.life);
+    view.state = if record.ready { State::Ready } else { State::Starting };
+    view.note = Some("its supervisor is not running".to_owned());
+    view.exit = record.exit;
+    view.started_at = record.started_at;
+    let pid = leader.pid.get();
+    view.leader = Some(leader);
+    (view.pid, view.pgid, view.sid) = (Some(pid), Some(pid), Some(pid));
+    view.processes = members.iter().map(|member| member.view()).collect();
+    Some(view)
+}
+
+/// The view of a stack of which nothing was ever started.
+#[must_use]
+pub fn at_rest(plan: &Plan) -> StackView {
+    StackView {
+        stack: plan.stack.clone(),
+        dir: plan.dir.to_string_lossy().into_owned(),
+        supervisor: None,
+        services: plan.units.iter().map(|unit| unit_at_rest(unit, Life(0))).collect(),
+        strays: Vec::new(),
+    }
+}
+
+fn unit_at_rest(plan: &UnitPlan, life: Life) -> UnitView {
+    UnitView {
+        name: plan.name.clone(),
+        kind: plan.kind,
+        state: State::Stopped,
+        health: if plan.health.is_some() { Health::Unknown } else { Health::None },
+        note: None,
+        life,
+        leader: None,
+        pid: None,
+        pgid: None,
+        sid: None,
+        exit: None,
+        restarts: 0,
+        started_at: None,
+        ready_ms: None,
+        ports: plan.ports.iter().map(|port| port.number).collect(),
+        labels: plan.labels.clone(),
+        processes: Vec::new(),
+    }
+}
+
+/// Who fills the process table: the programs with the most processes.
+pub(super) fn crowd() -> Vec<(String, u32)> {
+    let mut programs: BTreeMap<String, u32> = BTreeMap::new();
+    for stat in sys::proc::pids().into_iter().filter_map(sys::proc::stat) {
+        *programs.entry(stat.comm).or_default() += 1;
+    }
+    let mut programs: Vec<(String, u32)> = programs.into_iter().collect();
+    programs.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    programs.truncate(CROWD);
+    programs
+}

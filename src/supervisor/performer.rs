@@ -1,0 +1,540 @@
+//! The one place where the machine's decisions become effects. It never waits: answers are later facts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+
+use super::birth;
+use super::life::{Fact, Held, Key, Lives, converse, tell_end};
+use super::ports::Ports;
+use crate::cage::{self, Cage, Hearth, Signalled, StackFacts, Strays};
+use crate::control::{DownCall, UpCall};
+use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
+use crate::health;
+use crate::keeper::FromKeeper;
+use crate::machine::{Action, Event, Stack, Target};
+use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
+use crate::store::log::{Position, tail_from};
+use crate::store::{Receipt, RecordLine, StackDir, StackFile, append_record, remove_record};
+use crate::sys::{self, cgroup};
+
+/// Last lines of a log that a failure is told with.
+const TAIL_LINES: usize = 10;
+
+/// The first questions of a gate come this quickly after each other.
+const GATE_START: Duration = Duration::from_millis(10);
+
+/// The slowest pace of a gate's questions, where the health check does not ask more often.
+const GATE_SLOWEST: Duration = Duration::from_millis(500);
+
+/// Handles on so many members are enough to learn that something has changed.
+const WATCHED_ENDS: usize = 256;
+
+/// Carries actions out.
+pub(super) struct Performer {
+    pub(super) dir: StackDir,
+    pub(super) stack: StackFile,
+    pub(super) lives: Lives,
+    pub(super) facts: mpsc::UnboundedSender<Fact>,
+    pub(super) spared: BTreeSet<ProcId>,
+    ports: Rc<Ports>,
+    base: BTreeMap<String, String>,
+    births: VecDeque<(Arc<UnitPlan>, Life)>,
+    strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
+    receipts: Vec<Receipt>,
+    cgroups: Option<PathBuf>,
+    sweep: SweepPlan,
+    ports_declared: BTreeSet<u16>,
+}
+
+impl Performer {
+    /// Opens the state of a stack.
+    pub(super) fn new(dir: StackDir, facts: mpsc::UnboundedSender<Fact>) -> io::Result<Self> {
+        let stack = dir.read_stack().map_err(io::Error::other)?;
+        let stack = stack.ok_or_else(|| io::Error::other("its stack.json is missing or damaged"))?;
+        let sweep = stack.plan.as_ref().map(|plan| plan.sweep.clone()).unwrap_or_default();
+        let ports_declared = stack.plan.as_ref().map(ports_of).unwrap_or_default();
+        let cgroups = cgroup::writable_parent()
+            .map(|parent| parent.join(format!("devstack-{}", dir.hash)))
+            .filter(|parent| std::fs::create_dir_all(parent).is_ok());
+        Ok(Self {
+            dir,
+            stack,
+            lives: Lives::default(),
+            facts,
+            spared: BTreeSet::new(),
+            ports: Rc::new(Ports::default()),
+            base: BTreeMap::new(),
+            births: VecDeque::new(),
+            strays: None,
+            receipts: Vec::new(),
+            cgroups,
+            sweep,
+            ports_declared,
+        })
+    }
+
+    /// A client brings a new plan, its environment, and itself.
+    pub(super) fn learn(&mut self, call: &mut UpCall) -> io::Result<()> {
+        self.base = std::mem::take(&mut call.environment).into_iter().collect();
+        self.spared = call.caller.drain(..).collect();
+        self.sweep = call.request.plan.sweep.clone();
+        self.ports_declared = ports_of(&call.request.plan);
+        self.stack.name = call.request.plan.stack.clone();
+        self.stack.auto_ports = std::mem::take(&mut call.auto_ports);
+        self.stack.plan = Some((*call.request.plan).clone());
+        self.dir.write_stack(&self.stack).map_err(io::Error::other)
+    }
+
+    /// A client that ends the stack brings the manifest as it is now, and itself: it must survive its own `down`.
+    pub(super) fn learn_end(&mut self, call: &mut DownCall) {
+        self.spared = call.caller.drain(..).collect();
+        if let Some(plan) = call.plan.take() {
+            self.ports_declared.extend(ports_of(&plan));
+            self.sweep = plan.sweep;
+        }
+    }
+
+    /// Whether the last plan has a unit of this name.
+    pub(super) fn plans(&self, unit: &UnitName) -> bool {
+        self.stack.plan.iter().flat_map(|plan| &plan.units).any(|planned| planned.name == *unit)
+    }
+
+    /// Turns what a task told into an event of the machine, where it is one.
+    pub(super) fn understand(&mut self, fact: Fact) -> Option<Event> {
+        match fact {
+            Fact::Event(event) => Some(event),
+            Fact::Keeper { unit, life, told } => self.keeper_told((unit, life), told),
+            Fact::KeeperGone { unit, life } => self.keeper_gone((unit, life)),
+            Fact::Ended(target) => self.member_ended(target),
+        }
+    }
+
+    fn keeper_told(&mut self, key: Key, told: FromKeeper) -> Option<Event> {
+        let mut lives = self.lives.borrow_mut();
+        let held = lives.get_mut(&key)?;
+        let (unit, life) = key;
+        match told {
+            FromKeeper::Started { keeper, leader } => {
+                // A life that was taken over says it once more.
+                let first = held.cage.is_none();
+                let cage = held.cage.get_or_insert_with(|| {
+                    let (mark, secret) = (held.mark.clone(), self.stack.secret.clone());
+                    let mut cage = Cage::new(unit.clone(), life, mark, secret, Some(keeper), leader);
+                    cage.cgroup = held.leaf.take();
+                    cage
+                });
+                cage.keeper = Some(keeper);
+                first.then_some(Event::Started { unit, life, leader })
+            }
+            FromKeeper::NotStarted { why } => {
+                held.emptied = true;
+                Some(Event::NotStarted { unit, life, why })
+            }
+            FromKeeper::Notified => {
+                held.notified.send_replace(true);
+                None
+            }
+            FromKeeper::Exited { exit } => {
+                if std::mem::replace(&mut held.exit_told, true) {
+                    return None;
+                }
+                let tail = tail_from(&self.dir.log(&unit), &held.log_from, TAIL_LINES);
+                Some(Event::Exited { unit, life, exit, tail })
+            }
+            FromKeeper::Emptied => {
+                held.emptied = true;
+                Some(Event::Emptied { target: Target::Life { unit, life } })
+            }
+        }
+    }
+
+    /// The connection to a keeper ended: it said all and ends, or it was killed and nobody will tell `ECHILD`.
+    fn keeper_gone(&mut self, key: Key) -> Option<Event> {
+        let mut lives = self.lives.borrow_mut();
+        let held = lives.get_mut(&key)?;
+        if let Some(mut keeper) = held.keeper.take() {
+            // Its descriptors are closed: it is ending, and this does not wait for long.
+            let _ = keeper.wait();
+        }
+        if held.emptied {
+            return None;
+        }
+        held.orphaned = true;
+        let (unit, life) = key;
+        let Some(cage) = &mut held.cage else {
+            let why = Failure::Start { reason: "its keeper died before it had started".to_owned() };
+            return Some(Event::NotStarted { unit, life, why });
+        };
+        tracing::warn!(%unit, "a keeper died; its processes are watched from here");
+        cage.keeper = None;
+        let _ = self.facts.send(Fact::Ended(Target::Life { unit, life }));
+        None
+    }
+
+    /// Something of a target has ended. With a living keeper only that is worth telling; else this is the only look.
+    fn member_ended(&mut self, target: Target) -> Option<Event> {
+        let Target::Life { unit, life } = &target else {
+            let (strays, _) = self.strays.as_ref()?;
+            if strays.is_empty() {
+                return Some(Event::Emptied { target });
+            }
+            return Some(Event::Stirred { target });
+        };
+        let mut lives = self.lives.borrow_mut();
+        let held = lives.get_mut(&(unit.clone(), *life))?;
+        let cage = held.cage.as_mut()?;
+        if !held.orphaned {
+            return Some(Event::Stirred { target });
+        }
+        sys::reap(cage.ledger.iter().map(|member| member.pid));
+        if !held.exit_told && !sys::proc::is_alive(cage.leader) {
+            held.exit_told = true;
+            // The look at the members comes after the leader's end was told.
+            let _ = self.facts.send(Fact::Ended(target.clone()));
+            let tail = tail_from(&self.dir.log(unit), &held.log_from, TAIL_LINES);
+            return Some(Event::Exited { unit: unit.clone(), life: *life, exit: Exit::Unknown, tail });
+        }
+        if cage.is_empty() {
+            held.emptied = true;
+            return Some(Event::Emptied { target });
+        }
+        let watched = cage.watch(WATCHED_ENDS);
+        held.waiter = Some(tell_end(target.clone(), &watched, self.facts.clone()));
+        Some(Event::Stirred { target })
+    }
+
+    /// Begins what the machine asks for.
+    pub(super) fn perform(&mut self, action: Action, stack: &Stack) {
+        match action {
+            Action::Start { plan, life } => self.births.push_back((plan, life)),
+            Action::WatchGate { unit, life } => self.watch_gate((unit, life)),
+            Action::WatchHealth { unit, life } => self.watch_health((unit, life)),
+            Action::Unwatch { unit, life } => {
+                if let Some(held) = self.lives.borrow_mut().get_mut(&(unit, life)) {
+                    held.probes.drain(..).for_each(|probe| probe.abort());
+                }
+            }
+            Action::Examine { unit, life } => self.examine(unit, life),
+            Action::StopCommand { unit, life } => self.stop_command(unit, life),
+            Action::Ask { target, signal } => self.ask(target, signal),
+            Action::Kill { target } => self.kill(target),
+            Action::Retire { unit, life } => self.retire(unit, life),
+            Action::Seek => self.seek(),
+            Action::Verify { units } => self.verify(units, stack),
+            Action::Reply { .. } => {}
+        }
+    }
+
+    /// Receipts of the signals sent since the last call.
+    pub(super) fn receipts(&mut self) -> Vec<Receipt> {
+        std::mem::take(&mut self.receipts)
+    }
+
+    /// Whether lives wait to be begun.
+    pub(super) fn has_births(&self) -> bool {
+        !self.births.is_empty()
+    }
+
+    /// Begins the life that has waited longest.
+    pub(super) fn bear_one(&mut self) {
+        let Some((plan, life)) = self.births.pop_front() else { return };
+        if let Err(why) = self.bear(&plan, life) {
+            remove_record(&self.dir, &plan.name, life);
+            self.tell(Event::NotStarted { unit: plan.name.clone(), life, why });
+        }
+    }
+
+    fn bear(&mut self, plan: &Arc<UnitPlan>, life: Life) -> Result<(), Failure> {
+        if let Some((port, holder)) = self.ports.taken(plan.ports.iter().map(|port| port.number)) {
+            return Err(Failure::PortInUse { port, holder });
+        }
+        let unit = plan.name.clone();
+        let log_from = Position::now(&self.dir.log(&unit)).unwrap_or_default();
+        // Recorded first: a number that was used once must not come back, whatever happens next.
+        self.stack.lives.insert(unit.clone(), life);
+        let stack_dir = self.stack.manifest.parent().map(|dir| dir.to_string_lossy().into_owned());
+        let begun = birth::begin(
+            &self.dir,
+            &self.stack,
+            &stack_dir.unwrap_or_default(),
+            &self.base,
+            plan,
+            life,
+            self.cgroups.as_deref(),
+        );
+        let begun = begun.map_err(|error| start_failure(&error))?;
+        let mut held = Held::new(Arc::clone(plan), begun.mark, begun.cgroup, log_from);
+        held.keeper = Some(begun.keeper);
+        self.lives.borrow_mut().insert((unit.clone(), life), held);
+        converse((unit, life), begun.socket, Some(begun.spec), self.facts.clone());
+        Ok(())
+    }
+
+    fn tell(&self, event: Event) {
+        // The loop outlives its tasks; if it does not, nobody is left to tell.
+        let _ = self.facts.send(Fact::Event(event));
+    }
+
+    fn context(&self, key: &Key, held: &Held) -> health::Context {
+        let stack_dir = self.stack.manifest.parent().map(|dir| dir.to_string_lossy().into_owned());
+        let environment =
+            birth::environment(&self.stack, &stack_dir.unwrap_or_default(), &self.base, &held.plan, None);
+        let (lives, ports, owned) = (Rc::clone(&self.lives), Rc::clone(&self.ports), key.clone());
+        health::Context {
+            environment: environment.into(),
+            working_dir: held.plan.working_dir.clone(),
+            log_path: self.dir.log(&key.0),
+            log_from: held.log_from.clone(),
+            owner: Rc::new(move |port| ports.owner(&mut lives.borrow_mut(), &owned, port)),
+            notified: held.notified.subscribe(),
+        }
+    }
+
+    fn watch_gate(&mut self, key: Key) {
+        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else {
+            return;
+        };
+        let mut lives = self.lives.borrow_mut();
+        let Some(held) = lives.get_mut(&key) else { return };
+        let slowest =
+            held.plan.health.as_ref().map_or(GATE_SLOWEST, |health| health.interval.min(GATE_SLOWEST));
+        for (number, probe) in held.plan.gate.clone().into_iter().enumerate() {
+            let (facts, (unit, life)) = (self.facts.clone(), key.clone());
+            let tell = move |answer| {
+                let event = Event::Gated { unit: unit.clone(), life, probe: number, answer };
+                let _ = facts.send(Fact::Event(event));
+            };
+            let timeout = held.plan.gate_timeout;
+            let task = spawn_local(health::gate(probe, timeout, GATE_START, slowest, context.clone(), tell));
+            held.probes.push(task.abort_handle());
+        }
+    }
+
+    fn watch_health(&mut self, key: Key) {
+        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else {
+            return;
+        };
+        let mut lives = self.lives.borrow_mut();
+        let Some(held) = lives.get_mut(&key) else { return };
+        let Some(plan) = held.plan.health.clone() else { return };
+        let (facts, (unit, life)) = (self.facts.clone(), key);
+        let tell = move |answer| {
+            let _ = facts.send(Fact::Event(Event::Checked { unit: unit.clone(), life, answer }));
+        };
+        held.probes.push(spawn_local(health::check(plan, context, tell)).abort_handle());
+    }
+
+    fn examine(&mut self, unit: UnitName, life: Life) {
+        let key = (unit, life);
+        let lives = self.lives.borrow();
+        let held = lives.get(&key);
+        let members: Vec<ProcId> = held
+            .and_then(|held| held.cage.as_ref())
+            .map(|cage| cage.census(&mut cage::World::new(), cage::Depth::Tree))
+            .map(|members| members.iter().map(|member| member.id).collect())
+            .unwrap_or_default();
+        let listening = cage::listening(&members);
+        let tail =
+            held.map(|held| tail_from(&self.dir.log(&key.0), &held.log_from, TAIL_LINES)).unwrap_or_default();
+        self.tell(Event::Examined { unit: key.0, life, listening, tail });
+    }
+
+    fn stop_command(&mut self, unit: UnitName, life: Life) {
+        let key = (unit, life);
+        let mut lives = self.lives.borrow_mut();
+        let command = lives.get(&key).and_then(|held| held.plan.stop.command.clone());
+        let (Some(held), Some(command)) = (lives.get_mut(&key), command) else {
+            self.tell(Event::StopCommandEnded { unit: key.0, life, exit: Exit::Unknown });
+            return;
+        };
+        let context = self.context(&key, held);
+        let facts = self.facts.clone();
+        let task = spawn_local(async move {
+            let exit = health::run(&command, &context).await;
+            let _ = facts.send(Fact::Event(Event::StopCommandEnded { unit: key.0, life, exit }));
+        });
+        held.probes.push(task.abort_handle());
+    }
+
+    fn ask(&mut self, target: Target, signal: Signal) {
+        let outcome = match &target {
+            Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.ask(signal)),
+            Target::Life { unit, life } => {
+                let mut lives = self.lives.borrow_mut();
+                let cage = lives.get_mut(&(unit.clone(), *life)).and_then(|held| held.cage.as_mut());
+                cage.map(|cage| {
+                    cage.spared.clone_from(&self.spared);
+                    cage.ask(signal)
+                })
+            }
+        };
+        let outcome = outcome.unwrap_or_default();
+        let heard = u32::try_from(outcome.heard.len()).unwrap_or(u32::MAX);
+        let refused = outcome.refused.iter().map(|one| one.process).collect();
+        self.write_receipts(&target, signal, outcome.heard, false);
+        self.write_receipts(&target, signal, outcome.refused, true);
+        self.tell(Event::Asked { target: target.clone(), heard, refused });
+        self.wait_for_ends(&target);
+    }
+
+    fn kill(&mut self, target: Target) {
+        let outcome = match &target {
+            Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.kill()),
+            Target::Life { unit, life } => {
+                let mut lives = self.lives.borrow_mut();
+                let cage = lives.get_mut(&(unit.clone(), *life)).and_then(|held| held.cage.as_mut());
+                cage.map(|cage| {
+                    cage.spared.clone_from(&self.spared);
+                    cage.kill()
+                })
+            }
+        };
+        let outcome = outcome.unwrap_or_default();
+        let forced = outcome.forced.iter().map(|one| (one.process, one.command.clone())).collect();
+        let survivors = outcome.survivors;
+        self.write_receipts(&target, Signal::KILL, outcome.forced, false);
+        self.tell(Event::Killed { target: target.clone(), forced, survivors });
+        self.wait_for_ends(&target);
+    }
+
+    /// While a target is being ended, each end is told: who was born meanwhile must be asked too.
+    fn wait_for_ends(&mut self, target: &Target) {
+        let facts = self.facts.clone();
+        match target {
+            Target::Strays => {
+                if let Some((strays, waiter)) = &mut self.strays {
+                    let next = tell_end(target.clone(), &strays.watch(WATCHED_ENDS), facts);
+                    if let Some(last) = waiter.replace(next) {
+                        last.abort();
+                    }
+                }
+            }
+            Target::Life { unit, life } => {
+                let mut lives = self.lives.borrow_mut();
+                let Some(held) = lives.get_mut(&(unit.clone(), *life)) else { return };
+                let Some(cage) = &held.cage else { return };
+                let watched = cage.watch(WATCHED_ENDS);
+                if watched.is_empty() && !held.orphaned {
+                    return;
+                }
+                if let Some(last) = held.waiter.replace(tell_end(target.clone(), &watched, facts)) {
+                    last.abort();
+                }
+            }
+        }
+    }
+
+    fn write_receipts(&mut self, target: &Target, signal: Signal, whom: Vec<Signalled>, refused: bool) {
+        let unit = match target {
+            Target::Life { unit, .. } => Some(unit.clone()),
+            Target::Strays => None,
+        };
+        self.receipts.extend(whom.into_iter().map(|Signalled { process, command, why }| {
+            let (evidence, refused) = if refused { (String::new(), Some(why)) } else { (why, None) };
+            Receipt { signal, process, command, unit: unit.clone(), evidence, refused }
+        }));
+    }
+
+    fn retire(&mut self, unit: UnitName, life: Life) {
+        let Some(mut held) = self.lives.borrow_mut().remove(&(unit.clone(), life)) else { return };
+        held.end_tasks();
+        if let Some(mut keeper) = held.keeper.take() {
+            // It ends by itself after `Emptied`; its connection's end has not been seen yet.
+            let _ = keeper.wait();
+        }
+        if let Some(leaf) = held.cage.and_then(|cage| cage.cgroup).or(held.leaf) {
+            let _ = leaf.remove();
+        }
+        remove_record(&self.dir, &unit, life);
+    }
+
+    /// All that is known of the stack beyond single lives.
+    fn stack_facts(&self) -> StackFacts {
+        let lives = self.lives.borrow();
+        let cages: Vec<Cage> = lives.values().filter_map(|held| held.cage.clone()).collect();
+        let own = cages.iter().filter_map(|cage| cage.keeper).collect();
+        StackFacts {
+            stack: self.stack.secret.clone(),
+            dir: self.stack.manifest.parent().unwrap_or(&self.stack.manifest).to_owned(),
+            lives: cages,
+            hearth: sys::proc::own_id().map(|supervisor| Hearth { supervisor, own }),
+            spared: self.spared.clone(),
+            // The plan was checked when it was made; a pattern of a damaged file matches nothing.
+            patterns: self.sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
+            user_wide: self.sweep.scope == SweepScope::User,
+        }
+    }
+
+    fn seek(&mut self) {
+        let sought = cage::seek(&self.stack_facts());
+        self.strays = Some((sought.prey, None));
+        self.tell(Event::Sought { strays: sought.strays, left_alone: sought.left_alone });
+    }
+
+    fn verify(&mut self, units: Option<Vec<UnitName>>, stack: &Stack) {
+        let ports: BTreeSet<u16> = match &units {
+            None => self.ports_declared.clone(),
+            Some(units) => {
+                let plans = units.iter().filter_map(|unit| stack.unit_plan(unit));
+                plans.flat_map(|plan| &plan.ports).map(|port| port.number).collect()
+            }
+        };
+        let ports: Vec<u16> = ports.into_iter().collect();
+        let (survivors, ports) = cage::verify(&self.stack_facts(), units.as_deref(), &ports);
+        self.tell(Event::Verified { survivors, ports });
+    }
+
+    /// The stack with all its processes.
+    pub(super) fn look(&self, stack: &Stack) -> StackView {
+        let mut services = stack.view(sys::clock::moment(), super::driver::boot_time());
+        super::look::fill(&mut services, &self.lives.borrow());
+        StackView {
+            stack: self.stack.name.clone(),
+            dir: self.stack_facts().dir.to_string_lossy().into_owned(),
+            supervisor: i32::try_from(std::process::id()).ok(),
+            services,
+            strays: Vec::new(),
+        }
+    }
+
+    /// Puts into the ledger who has become ready: a later supervisor need not ask the gate again.
+    pub(super) fn note_ready(&self, view: &[UnitView]) {
+        let mut lives = self.lives.borrow_mut();
+        for unit in view.iter().filter(|unit| matches!(unit.state, State::Ready | State::Unhealthy)) {
+            if let Some(held) = lives.get_mut(&(unit.name.clone(), unit.life))
+                && !std::mem::replace(&mut held.ready_noted, true)
+            {
+                let _ = append_record(&self.dir.record(&unit.name, unit.life), &RecordLine::Ready);
+            }
+        }
+    }
+
+    /// The stack has ended: its cgroup directory goes too.
+    pub(super) fn bury(&self) {
+        if let Some(parent) = &self.cgroups {
+            let _ = std::fs::remove_dir(parent);
+        }
+        let _ = self.dir.write_stack(&self.stack);
+    }
+}
+
+fn ports_of(plan: &Plan) -> BTreeSet<u16> {
+    plan.units.iter().flat_map(|unit| &unit.ports).map(|port| port.number).collect()
+}
+
+fn start_failure(error: &io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::ENOMEM) => {
+            Failure::Fork { reason: error.to_string(), crowd: super::look::crowd() }
+        }
+        _ => Failure::Start { reason: error.to_string() },
+    }
+}

@@ -1,0 +1,89 @@
+//! Taking over what an earlier supervisor left: keepers that live, processes without a keeper, lives that are over.
+
+use std::io;
+use std::sync::Arc;
+
+use super::life::{Fact, Held, converse};
+use super::performer::Performer;
+use crate::cage::Cage;
+use crate::domain::Life;
+use crate::machine::{Adopted, Event, Target};
+use crate::store::log::Position;
+use crate::store::{LifeRecord, read_records, remove_record};
+use crate::sys;
+use crate::sys::cgroup::Leaf;
+
+/// Takes over every life of this boot that is not proven empty; returns what the machine must be told of them.
+pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
+    let boot = sys::clock::boot_id()?;
+    let mut last: std::collections::BTreeMap<_, Life> = performer.stack.lives.clone();
+    let mut adopted = Vec::new();
+    for record in read_records(&performer.dir)? {
+        let unit = record.intent.plan.name.clone();
+        let newest = last.entry(unit.clone()).or_default();
+        *newest = (*newest).max(record.intent.life);
+        // Of another boot nothing can live, whatever its numbers say.
+        let taken =
+            if record.intent.boot == boot && !record.emptied { adopt(performer, &record) } else { None };
+        match taken {
+            Some(event) => adopted.push(event),
+            None => remove_record(&performer.dir, &unit, record.intent.life),
+        }
+    }
+    let mut events = vec![Event::Remembered { lives: last.into_iter().collect() }];
+    events.extend(adopted);
+    Ok(events)
+}
+
+fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
+    let intent = &record.intent;
+    let key = (intent.plan.name.clone(), intent.life);
+    let leaf = intent.cgroup.as_ref().and_then(|(path, inode)| Leaf::reopen(path, *inode));
+    // Killed between intent and leader: a keeper without its spec ends by itself, and nothing of the service ran.
+    let leader = record.leader?;
+    let mut cage = Cage::new(
+        key.0.clone(),
+        key.1,
+        intent.mark.clone(),
+        performer.stack.secret.clone(),
+        record.keeper,
+        leader,
+    );
+    cage.cgroup = leaf;
+    cage.ledger.extend(record.members.iter().copied());
+    let socket = sys::socket::connect(&intent.socket).ok();
+    if socket.is_none() {
+        cage.keeper = None;
+        if cage.is_empty() {
+            if let Some(leaf) = &cage.cgroup {
+                let _ = leaf.remove();
+            }
+            return None;
+        }
+    }
+    let log = Position::now(&performer.dir.log(&key.0)).unwrap_or_default();
+    let mut held = Held::new(Arc::new(intent.plan.clone()), intent.mark.clone(), None, log);
+    held.ready_noted = record.ready;
+    held.notified.send_replace(record.notified);
+    held.cage = Some(cage);
+    match socket {
+        Some(socket) => converse(key.clone(), socket, None, performer.facts.clone()),
+        None => {
+            held.orphaned = true;
+            held.exit_told = record.exit.is_some();
+            let target = Target::Life { unit: key.0.clone(), life: key.1 };
+            let _ = performer.facts.send(Fact::Ended(target));
+        }
+    }
+    let orphaned = held.orphaned;
+    performer.lives.borrow_mut().insert(key.clone(), held);
+    Some(Event::Adopted(Box::new(Adopted {
+        plan: intent.plan.clone(),
+        life: key.1,
+        leader,
+        // A living keeper tells the end itself when it is asked.
+        exit: record.exit.filter(|_| orphaned),
+        ready: record.ready,
+        started: intent.at,
+    })))
+}

@@ -1,0 +1,185 @@
+//! A keeper's own standing: session, name, subreaper, and the children that it reaps.
+
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use crate::domain::{Exit, Pid, Signal};
+
+/// What `waitpid` told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaped {
+    /// A child ended and is gone now.
+    Child(Pid, Exit),
+    /// Children live, none has ended.
+    NoneYet,
+    /// The kernel's proof: no child is left (`ECHILD`).
+    NoChild,
+}
+
+/// Reaps one child that has ended. Never blocks.
+pub fn reap() -> io::Result<Reaped> {
+    loop {
+        let mut status = 0;
+        // SAFETY: the status is a local that outlives the call.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        if let Some(pid) = Pid::new(pid) {
+            return Ok(Reaped::Child(pid, exit_of(status)));
+        }
+        if pid == 0 {
+            return Ok(Reaped::NoneYet);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::ECHILD) => return Ok(Reaped::NoChild),
+            Some(libc::EINTR) => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+fn exit_of(status: i32) -> Exit {
+    let status = ExitStatus::from_raw(status);
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(Signal::from_number(signal)),
+        (None, None) => Exit::Unknown,
+    }
+}
+
+/// From now on, orphans among the descendants become children of this process (Linux 3.4); elsewhere `Unsupported`.
+#[cfg(target_os = "linux")]
+pub fn become_subreaper() -> io::Result<()> {
+    // SAFETY: this option takes a plain number.
+    if unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } == 0 {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error())
+}
+
+/// This system has none: only direct children can be proven gone.
+#[cfg(not(target_os = "linux"))]
+pub fn become_subreaper() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The name that `ps` and `top` show; at most 15 bytes of it are kept.
+pub fn set_own_name(name: &std::ffi::CStr) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the kernel reads up to 16 bytes of a text that ends in NUL.
+    unsafe {
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = name;
+}
+
+/// Closes every descriptor from 3 on: whatever the parent left open is not ours to hold.
+pub fn close_foreign_descriptors() {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: this is called first of all, before the program holds any descriptor but the standard ones.
+        let done = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+        if done == 0 {
+            return;
+        }
+    }
+    // SAFETY: as above.
+    unsafe {
+        for descriptor in 3..libc::getdtablesize().min(65_536) {
+            libc::close(descriptor);
+        }
+    }
+}
+
+/// Takes the socket that is standard input away, and points the three standard streams at nothing: this process holds no
+/// terminal and no pipe of anyone.
+pub fn take_standard_input() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+    let nothing = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for stream in 0..3 {
+        // SAFETY: numbers only; the standard streams are nobody's property.
+        if unsafe { libc::dup2(nothing.as_raw_fd(), stream) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(socket.into())
+}
+
+/// Leaves the session and the terminal of the parent.
+pub fn leave_session() {
+    // It fails only for one that leads a session of its own already.
+    let _ = rustix::process::setsid();
+}
+
+/// Signals the group of a child that is not reaped yet: so long the kernel cannot give its number away.
+pub fn signal_unreaped_group(leader: Pid, signal: Signal) {
+    // SAFETY: numbers only. A `Pid` is above 1, so this is neither "everyone" nor our own group.
+    unsafe { libc::kill(-leader.get(), signal.number()) };
+}
+
+/// Signals a child that is not reaped yet.
+pub fn signal_unreaped(child: Pid, signal: Signal) {
+    // SAFETY: as above.
+    unsafe { libc::kill(child.get(), signal.number()) };
+}
+
+/// Waits until no child is left.
+pub fn wait_for_all() {
+    loop {
+        // SAFETY: nothing is written.
+        if unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } < 0
+            && io::Error::last_os_error().raw_os_error() != Some(libc::EINTR)
+        {
+            return;
+        }
+    }
+}
+
+/// Gives memory that is free back to the system.
+pub fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it touches only the allocator's own free memory.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// All living descendants of this process, parents before children. Empty where the system cannot tell
+/// (`/proc/PID/task/TID/children` needs `CONFIG_PROC_CHILDREN`).
+#[must_use]
+pub fn descendants() -> Vec<Pid> {
+    let mut found = Vec::new();
+    children_of("self", &mut found);
+    let mut next = 0;
+    // A chain that forks while it is walked could keep this busy for ever.
+    while next < found.len() && found.len() < 100_000 {
+        let pid: Pid = found[next];
+        children_of(&pid.to_string(), &mut found);
+        next += 1;
+    }
+    found
+}
+
+/// The direct children of this process.
+#[must_use]
+pub fn children() -> Vec<Pid> {
+    let mut found = Vec::new();
+    children_of("self", &mut found);
+    found
+}
+
+fn children_of(process: &str, into: &mut Vec<Pid>) {
+    // Each thread has its own children.
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return };
+    for thread in threads.flatten() {
+        let Ok(text) = std::fs::read_to_string(thread.path().join("children")) else { continue };
+        for pid in text.split_ascii_whitespace().filter_map(|word| Pid::new(word.parse().ok()?)) {
+            if !into.contains(&pid) {
+                into.push(pid);
+            }
+        }
+    }
+}
