@@ -1,5 +1,7 @@
 //! The manifest as written: structure checked, texts not yet substituted, every value with its place.
 
+use std::sync::Arc;
+
 use crate::domain::UnitName;
 
 use super::Span;
@@ -8,7 +10,7 @@ use super::Span;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// As YAML gives it.
-    pub value: Box<str>,
+    pub value: Arc<str>,
     /// Where it stands.
     pub span: Span,
     /// Where its first byte stands, if each of its bytes stands in the file as it is (no escapes, no folding).

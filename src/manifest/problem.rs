@@ -114,12 +114,14 @@ impl Problems {
 
     /// All of them in the order of the file, each once.
     pub(crate) fn into_sorted(self) -> Vec<Problem> {
-        sorted(self.list)
+        in_order(self.list)
     }
 }
 
-/// Problems in the order of the file, each once (an alias can make one place wrong twice).
-pub(crate) fn sorted(mut list: Vec<Problem>) -> Vec<Problem> {
+/// Problems in the order of the file, each once (an alias can make one place wrong twice): to join those of
+/// [`super::parse_lenient`] with those of [`crate::plan::resolve`].
+#[must_use]
+pub fn in_order(mut list: Vec<Problem>) -> Vec<Problem> {
     list.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
     list.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
     list

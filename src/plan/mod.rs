@@ -1,52 +1,57 @@
 //! The plan: the manifest resolved. Nothing optional is left, the order is known, every problem was reported at once.
 //!
-//! `substitute` gives texts their final form, `values` judges them, `resolve` puts units together, `order` finds the
-//! start order or the cycle, `select` says which units a command means, `render` shows a plan as YAML again.
+//! `judge` gives texts their final form (`substitute`) and their value (`values`, `address`), `resolve` puts units
+//! together, `order` finds the start order or the cycle, `select` says which units a command means, `render` shows a
+//! plan as YAML again.
 
+mod address;
 mod context;
+mod definition;
+mod judge;
+mod order;
+mod ports;
+mod probes;
+mod render;
+mod resolve;
+mod secrets;
 mod select;
+mod substitute;
 mod types;
+mod unit;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use context::{AutoPorts, Context, EnvFileError, WantedPorts, auto_port_key};
+pub use definition::fnv1a;
+pub use render::render_yaml;
+pub use resolve::{resolve, stack_name, wanted_auto_ports};
 pub use select::{SelectError, select};
 pub use types::*;
 
-use crate::domain::StackName;
-use crate::manifest::{Manifest, Problem};
+use crate::manifest::{EnvFileRef, Manifest};
 
-/// The env files that [`resolve`] wants to know, absolute: the `.env` beside the manifest first.
+/// The `.env` beside the manifest: read first, because the paths of other env files may name its variables.
 #[must_use]
-pub fn wanted_files(
-    _manifest: &Manifest,
-    _dir: &Path,
-    _variables: &BTreeMap<String, String>,
-) -> Vec<PathBuf> {
-    todo!()
+pub fn dotenv_file(dir: &Path) -> PathBuf {
+    dir.join(judge::DOTENV)
 }
 
-/// The automatic ports that [`resolve`] wants to know.
+/// The env files that [`resolve`] wants to know, by the path under which it seeks them. `context` holds the caller's
+/// variables and, once it was read, the [`dotenv_file`].
 #[must_use]
-pub fn wanted_auto_ports(_manifest: &Manifest, _context: &Context) -> WantedPorts {
-    todo!()
-}
-
-/// The name of the stack: the manifest's `name`, else its directory's name.
-#[must_use]
-pub fn stack_name(_manifest: &Manifest, _context: &Context) -> StackName {
-    todo!()
-}
-
-/// Makes a plan of a manifest, or says all that is wrong with it.
-pub fn resolve(_manifest: &Manifest, _context: &Context) -> Result<Plan, Vec<Problem>> {
-    todo!()
-}
-
-/// The plan as YAML that is itself a manifest (`devstack config`). Values that look secret are masked unless
-/// `show_secrets`.
-#[must_use]
-pub fn render_yaml(_plan: &Plan, _show_secrets: bool) -> String {
-    todo!()
+pub fn wanted_files(manifest: &Manifest, context: &Context) -> Vec<PathBuf> {
+    let mut judge = judge::Judge::new(context);
+    let services = manifest.services.iter().map(|service| &service.settings);
+    let files: Vec<&EnvFileRef> = manifest
+        .env_files
+        .iter()
+        .chain(std::iter::once(&manifest.defaults).chain(services).flat_map(|settings| &settings.env_files))
+        .collect();
+    let unique: BTreeMap<PathBuf, ()> = files
+        .into_iter()
+        .filter_map(|file| Some((judge::absolute(&context.dir, &judge.text(&file.path)?), ())))
+        .collect();
+    unique.into_keys().collect()
 }

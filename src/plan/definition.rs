@@ -1,0 +1,56 @@
+//! What makes a process another one: a change of it is the reason to start it anew.
+
+use serde::Serialize;
+
+use super::{CommandPlan, Probe, UnitPlan};
+
+/// All that a running process cannot be given later.
+///
+/// Not in it, because it can be changed around a running process: dependencies, gate, health, restart, how it is
+/// stopped, time limits, profiles and labels. In it although the process does not see it: the logs, which its keeper
+/// holds open, and ports, because a program that should listen elsewhere must be told so.
+#[derive(Serialize)]
+struct Definition<'u> {
+    command: &'u CommandPlan,
+    working_dir: &'u std::path::Path,
+    environment: &'u std::collections::BTreeMap<String, String>,
+    user: &'u Option<String>,
+    ports: Vec<u16>,
+    logs: super::LogPlan,
+    /// Whether it is given a socket to tell that it is ready.
+    notify: bool,
+}
+
+/// A stable hash: 16 hexadecimal digits.
+pub(super) fn definition(unit: &UnitPlan) -> String {
+    let definition = Definition {
+        command: &unit.command,
+        working_dir: &unit.working_dir,
+        environment: &unit.environment,
+        user: &unit.user,
+        ports: unit.ports.iter().map(|port| port.number).collect(),
+        logs: unit.logs,
+        notify: unit.gate.contains(&Probe::Notify),
+    };
+    // A path that is no UTF-8 cannot be written as JSON; the debug form is as stable and only longer.
+    let bytes =
+        serde_json::to_vec(&definition).unwrap_or_else(|_| format!("{:?}", unit.working_dir).into_bytes());
+    format!("{:016x}", fnv1a(&bytes))
+}
+
+/// FNV-1a, 64 bits: the same on every machine and in every version, which std's hasher does not promise.
+#[must_use]
+pub fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(super::fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(super::fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

@@ -1,0 +1,213 @@
+//! The manifest becomes a plan: everything is judged, nothing stops at the first problem.
+
+use std::collections::HashMap;
+
+use crate::domain::StackName;
+use crate::manifest::{Code, Manifest, Problem, Service, Span, nearest};
+
+use super::judge::{DOTENV, Judge};
+use super::order::order;
+use super::ports::{self, PortTable};
+use super::unit::{self, Common, Shared, Stage};
+use super::{Context, Dependency, EnvFileError, Plan, SweepPlan, UnitPlan, WantedPorts, values};
+
+/// Longest cycle that is shown whole.
+const MOST_ARROWS: usize = 12;
+
+/// Makes a plan of a manifest, or says all that is wrong with it.
+pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Problem>> {
+    let mut judge = Judge::new(context);
+    judge_dotenv(&mut judge, manifest);
+    let environment = stack_environment(&mut judge, manifest);
+    let stack = name(&mut judge, manifest);
+    let stages: Vec<Stage> =
+        manifest.services.iter().map(|service| Stage::read(&mut judge, service)).collect();
+    ports::declared_once(&mut judge, manifest, &stages);
+    judge.ports = port_table(manifest, &stages);
+    let environment: unit::Layer =
+        environment.into_iter().chain(unit::variables(&mut judge, &manifest.environment)).collect();
+    let defaults = Shared::read(&mut judge, &manifest.defaults);
+    let bytes = bytes(&environment) + bytes(&defaults.environment);
+    let common = Common { stack: stack.as_str(), environment, defaults, bytes };
+    let mut units = Vec::with_capacity(manifest.services.len());
+    for (service, stage) in manifest.services.iter().zip(&stages) {
+        units.push(unit::read(&mut judge, service, stage, &common));
+    }
+    let needs = dependencies(&mut judge, manifest, &stages, &mut units);
+    let sweep = sweep(&mut judge, manifest);
+    let start_order = order(&needs).unwrap_or_else(|cycles| {
+        for cycle in cycles {
+            judge.problems.push(cycle_problem(manifest, &cycle));
+        }
+        Vec::new()
+    });
+    if !judge.problems.is_empty() {
+        return Err(judge.problems.into_sorted());
+    }
+    Ok(Plan {
+        stack,
+        dir: context.dir.clone(),
+        manifest: context.manifest.clone(),
+        units: start_order.into_iter().filter_map(|index| units[index].take()).collect(),
+        sweep,
+    })
+}
+
+/// The automatic ports that [`resolve`] wants to know, and the numbers that are taken within the stack.
+#[must_use]
+pub fn wanted_auto_ports(manifest: &Manifest, context: &Context) -> WantedPorts {
+    let mut judge = Judge::new(context);
+    stack_environment(&mut judge, manifest);
+    ports::wanted(&mut judge, manifest)
+}
+
+/// The name of the stack: the manifest's `name`, else its directory's name.
+#[must_use]
+pub fn stack_name(manifest: &Manifest, context: &Context) -> StackName {
+    let mut judge = Judge::new(context);
+    stack_environment(&mut judge, manifest);
+    name(&mut judge, manifest)
+}
+
+fn name(judge: &mut Judge<'_>, manifest: &Manifest) -> StackName {
+    let own = manifest.name.as_ref().and_then(|text| {
+        judge.value(text, |name| {
+            StackName::parse(name).map_err(|error| values::Fault::new(Code::BadName, error.to_string()))
+        })
+    });
+    own.unwrap_or_else(|| {
+        let dir = judge.context.dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        StackName::lenient(&dir.unwrap_or_default())
+    })
+}
+
+/// The stack's env files as an environment; from here on they are also known for substitution, below the caller's.
+fn stack_environment(judge: &mut Judge<'_>, manifest: &Manifest) -> unit::Layer {
+    let mut layer = unit::Layer::new();
+    for file in &manifest.env_files {
+        for (name, value) in judge.env_file(file) {
+            layer.push((name.clone(), Some(value.clone())));
+        }
+    }
+    for (name, value) in &layer {
+        if let (Some(value), false) = (value, judge.context.variables.contains_key(name)) {
+            judge.variables.insert(name.clone(), value.clone());
+        }
+    }
+    layer
+}
+
+/// The `.env` that nobody mentions is read all the same: a fault in it has no place in the manifest.
+fn judge_dotenv(judge: &mut Judge<'_>, manifest: &Manifest) {
+    let mentioned = manifest.env_files.iter().any(|file| file.path.value.trim_start_matches("./") == DOTENV);
+    match judge.context.env_files.get(&judge.context.dir.join(DOTENV)) {
+        Some(Err(EnvFileError::Missing) | Ok(_)) | None => {}
+        Some(Err(_)) if mentioned => {}
+        Some(Err(error)) => {
+            let problem = Problem::nowhere(Code::EnvFile, format!("the `.env` beside the manifest: {error}"));
+            judge.problems.push(problem.hint("it is read for `${…}`: mend it or move it away"));
+        }
+    }
+}
+
+fn port_table<'m>(manifest: &'m Manifest, stages: &[Stage]) -> PortTable<'m> {
+    let known = manifest.services.iter().zip(stages).map(|(service, stage)| {
+        let whole = stage.ports.len() == service.settings.ports.len();
+        let ports = whole.then(|| stage.ports.iter().map(|(port, _)| port.clone()).collect());
+        (service.name.as_str(), ports)
+    });
+    let broken = manifest.broken.iter().map(|name| (name.as_str(), None));
+    PortTable::Known(known.chain(broken).collect())
+}
+
+fn bytes(layer: &unit::Layer) -> usize {
+    layer.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len)).sum()
+}
+
+/// Fills in each unit's dependencies; gives them by number as well.
+fn dependencies(
+    judge: &mut Judge<'_>,
+    manifest: &Manifest,
+    stages: &[Stage],
+    units: &mut [Option<UnitPlan>],
+) -> Vec<Vec<usize>> {
+    let number: HashMap<&str, usize> =
+        manifest.services.iter().enumerate().map(|(index, service)| (service.name.as_str(), index)).collect();
+    let mut all = Vec::with_capacity(units.len());
+    for (service, unit) in manifest.services.iter().zip(units) {
+        let mut needs = Vec::with_capacity(service.settings.depends_on.len());
+        let mut arrows: Vec<Dependency> = Vec::with_capacity(needs.capacity());
+        for arrow in &service.settings.depends_on {
+            let Some(wanted) = judge.text(&arrow.unit) else { continue };
+            let Some(index) = number.get(wanted.as_str()).copied() else {
+                unknown(judge, manifest, service, arrow.unit.span, &wanted);
+                continue;
+            };
+            arrows.extend(unit::dependency(judge, arrow, &manifest.services[index], stages[index].kind));
+            needs.push(index);
+        }
+        if let Some(unit) = unit {
+            unit.depends_on = arrows;
+        }
+        all.push(needs);
+    }
+    all
+}
+
+fn unknown(judge: &mut Judge<'_>, manifest: &Manifest, service: &Service, span: Span, wanted: &str) {
+    if manifest.broken.iter().any(|name| name.as_str() == wanted) {
+        return;
+    }
+    let message = format!("`{}` depends on `{wanted}`, which is no service", service.name);
+    let problem = Problem::at(Code::UnknownDependency, span, message);
+    let near = judge.problems.worth_a_hint().then(|| {
+        let others = manifest
+            .services
+            .iter()
+            .map(|other| other.name.as_str())
+            .filter(|name| *name != service.name.as_str());
+        nearest(wanted, others)
+    });
+    judge.problems.push(match near.flatten() {
+        Some(near) => problem.hint(format!("is `{near}` meant?")),
+        None => problem,
+    });
+}
+
+fn cycle_problem(manifest: &Manifest, cycle: &[usize]) -> Problem {
+    let service = |at: usize| &manifest.services[cycle[at % cycle.len()]];
+    let shown = cycle.len().min(MOST_ARROWS);
+    let mut names: Vec<&str> = (0..shown).map(|at| service(at).name.as_str()).collect();
+    names.extend((shown < cycle.len()).then_some("…"));
+    names.push(service(0).name.as_str());
+    let message = format!("services wait for each other: {}", names.join(" → "));
+    let arrow = |at: usize| {
+        let (from, to) = (service(at), service(at + 1));
+        let written = from.settings.depends_on.iter().find(|arrow| &*arrow.unit.value == to.name.as_str());
+        let span = written.map_or(from.at, |arrow| arrow.unit.span);
+        (span, format!("`{}` needs `{}`", from.name, to.name))
+    };
+    let (first, note) = arrow(0);
+    let mut problem = Problem::at(Code::Cycle, first, message).note(note);
+    for at in 1..shown {
+        let (span, text) = arrow(at);
+        problem = problem.label(span, text);
+    }
+    problem.hint("remove one of these dependencies: none of these services can be the first to start")
+}
+
+fn sweep(judge: &mut Judge<'_>, manifest: &Manifest) -> SweepPlan {
+    let scope = judge.maybe(manifest.sweep.scope.as_ref(), values::scope).unwrap_or_default();
+    let mut patterns = Vec::new();
+    for text in &manifest.sweep.patterns {
+        let Some(pattern) = judge.regex(text) else { continue };
+        // A pattern that matches nothing at all matches every process: never what is meant.
+        if regex::Regex::new(&pattern).is_ok_and(|regex| regex.is_match("")) {
+            let problem = Problem::at(Code::BadRegex, text.span, "this pattern matches every process");
+            judge.problems.push(problem.hint("name the program: `vite`, `npm run dev`"));
+        } else {
+            patterns.push(pattern);
+        }
+    }
+    SweepPlan { patterns, scope }
+}

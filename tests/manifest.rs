@@ -1,0 +1,545 @@
+//! The manifest as its users meet it: what is understood, and what each frequent mistake is answered with.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use devstack::domain::UnitName;
+use devstack::manifest::{self, Code, Problem};
+use devstack::plan::{self, Condition, Context, Plan, Probe, RestartPolicy, SelectError};
+
+fn context() -> Context {
+    let variables = [
+        ("HOME", "/home/dev"),
+        ("USER", "dev"),
+        ("API_PORT", "3000"),
+        ("TRICK", "x]\nevil: {a: b} # ${HOME}"),
+    ];
+    Context {
+        dir: PathBuf::from("/work/shop"),
+        manifest: PathBuf::from("/work/shop/devstack.yaml"),
+        variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..Context::default()
+    }
+}
+
+fn check_bytes(text: &[u8], context: &Context) -> Result<Plan, Vec<Problem>> {
+    let (parsed, problems) = manifest::parse_lenient(text);
+    let Some(parsed) = parsed else { return Err(problems) };
+    match plan::resolve(&parsed, context) {
+        Ok(plan) if problems.is_empty() => Ok(plan),
+        Ok(_) => Err(problems),
+        Err(more) => Err(manifest::in_order(problems.into_iter().chain(more).collect())),
+    }
+}
+
+fn check(text: &str) -> Result<Plan, Vec<Problem>> {
+    check_bytes(text.as_bytes(), &context())
+}
+
+fn good(text: &str) -> Plan {
+    check(text)
+        .unwrap_or_else(|problems| panic!("{}", manifest::render(&problems, "devstack.yaml", text, false)))
+}
+
+fn report(text: &str) -> String {
+    let problems = check(text).expect_err("it is wrong");
+    manifest::render(&problems, "devstack.yaml", text, false)
+}
+
+fn codes(text: &str) -> Vec<Code> {
+    check(text).err().unwrap_or_default().iter().map(|problem| problem.code).collect()
+}
+
+fn name(text: &str) -> UnitName {
+    UnitName::parse(text).expect("a name")
+}
+
+const SHOP: &str = r#"
+name: shop
+environment: { NODE_ENV: development }
+defaults:
+  restart: on-failure
+  stop_grace_period: 10s
+x-agent: &agent
+  working_dir: packages/agents
+  profiles: [agents]
+  depends_on: [orchestrator]
+services:
+  validation-agent:
+    <<: *agent
+    command: npm start
+    ports: { http: 4000, debug: "${DEBUG_PORT:-9229}" }
+    environment: { API: "http://localhost:${services.orchestrator.port}", DB_PASSWORD: hunter2 }
+    ready: { log: "listening on .*", port: http }
+    stop_grace_period: 1m30s
+  orchestrator:
+    command: [npm, run, dev]
+    working_dir: packages/orchestrator
+    ports: ["${API_PORT}"]
+    health:
+      http: http://localhost:3000/api/v1/health
+      status: [200, 204]
+      headers: { Authorization: Bearer abc }
+      interval: 500ms
+      on_failure: restart
+    depends_on: { migrate: { condition: service_completed_successfully }, db: healthy }
+    restart: on-failure:5
+    stop_signal: INT
+  migrate: { type: task, command: npm run migrate, depends_on: { db: service_healthy }, restart: no }
+  db:
+    command: echo $HOME ${HOME} $${HOME}
+    health: { tcp: 5432 }
+    environment: [A=1, USER, NOT_SET]
+    labels: [team=core]
+    logs: { max_size: 1M, max_files: 2 }
+sweep:
+  patterns: ["npm run dev", "esbuild.*--service"]
+  scope: user
+"#;
+
+#[test]
+fn the_whole_of_a_manifest_becomes_a_plan() {
+    insta::assert_snapshot!(plan::render_yaml(&good(SHOP), false));
+}
+
+#[test]
+fn units_come_after_what_they_need_and_otherwise_as_written() {
+    let plan = good(SHOP);
+    let names: Vec<&str> = plan.units.iter().map(|unit| unit.name.as_str()).collect();
+    assert_eq!(names, ["db", "migrate", "orchestrator", "validation-agent"]);
+    let free = good(
+        "services: { c: {command: x}, a: {command: x, depends_on: [b]}, b: {command: x}, d: {command: x} }",
+    );
+    let names: Vec<&str> = free.units.iter().map(|unit| unit.name.as_str()).collect();
+    assert_eq!(names, ["c", "b", "a", "d"]);
+}
+
+#[test]
+fn what_config_shows_is_a_manifest_of_the_same_plan() {
+    let plan = good(SHOP);
+    let shown = plan::render_yaml(&plan, true);
+    assert!(shown.contains("hunter2"));
+    assert_eq!(good(&shown), plan, "{shown}");
+    assert!(!plan::render_yaml(&plan, false).contains("hunter2"));
+}
+
+#[test]
+fn a_list_waits_for_the_most_that_can_be_waited_for() {
+    let plan = good(
+        "services: { s: {command: x}, t: {command: x, type: task}, u: {command: x, depends_on: [s, t]} }",
+    );
+    let conditions: Vec<Condition> = plan.units[2].depends_on.iter().map(|arrow| arrow.condition).collect();
+    assert_eq!(conditions, [Condition::Healthy, Condition::Completed]);
+}
+
+#[test]
+fn no_is_a_policy_whether_quoted_or_not_and_a_task_takes_no_always_from_the_defaults() {
+    for no in ["no", "\"no\"", "false"] {
+        assert_eq!(
+            good(&format!("services: {{a: {{command: x, restart: {no}}}}}")).units[0].restart,
+            RestartPolicy::No
+        );
+    }
+    let plan = good("defaults: {restart: always}\nservices: {a: {command: x}, b: {command: x, type: task}}");
+    assert_eq!(plan.units[0].restart, RestartPolicy::Always);
+    assert_eq!(plan.units[1].restart, RestartPolicy::No);
+}
+
+#[test]
+fn a_log_line_is_a_gate_and_no_health_check() {
+    let unit = good(
+        "services: {a: {command: x, health: {log: up, tcp: 80}}, b: {command: x, health: {notify: true}}}",
+    )
+    .units;
+    assert_eq!(unit[0].gate.len(), 2);
+    assert!(matches!(unit[0].health.as_ref().expect("tcp").probes[..], [Probe::Tcp { .. }]));
+    assert_eq!((unit[1].gate.as_slice(), &unit[1].health), ([Probe::Notify].as_slice(), &None));
+}
+
+#[test]
+fn a_value_cannot_inject_structure() {
+    let plan = good("services:\n  a:\n    command: ${TRICK}\n    environment: {X: '${TRICK}'}\n");
+    assert_eq!(plan.units.len(), 1);
+    let trick = "x]\nevil: {a: b} # ${HOME}";
+    assert_eq!(plan.units[0].environment["X"], trick);
+    assert_eq!(plan.units[0].command, plan::CommandPlan::Shell(trick.to_owned()));
+    assert_eq!(codes("services: {a: {command: x, depends_on: ['${TRICK}']}}"), [Code::UnknownDependency]);
+    assert_eq!(codes("services: {a: {command: x, ports: ['${TRICK}']}}").len(), 1);
+}
+
+#[test]
+fn later_layers_of_the_environment_win() {
+    let mut context = context();
+    let file = |pairs: &[(&str, &str)]| {
+        Ok(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    };
+    let dir = context.dir.clone();
+    context.env_files.insert(dir.join(".env"), file(&[("FROM_DOTENV", "d"), ("HOME", "/lost")]));
+    context
+        .env_files
+        .insert(dir.join("stack.env"), file(&[("A", "stack-file"), ("B", "stack-file"), ("SUB", "s")]));
+    context
+        .env_files
+        .insert(dir.join("own.env"), file(&[("B", "own-file"), ("C", "own-file"), ("PORT", "9")]));
+    let text = "env_file: stack.env\nenvironment: {C: stack, D: stack, PORT: '1'}\nservices:\n  a:\n    command: x\n    ports: [80]\n    env_file: [own.env, {path: none.env, required: false}]\n    environment: {D: own, E: '${FROM_DOTENV}${SUB}${HOME}', USER: }\n";
+    let plan = check_bytes(text.as_bytes(), &context).expect("good");
+    let environment = &plan.units[0].environment;
+    let is = |name: &str, value: &str| {
+        assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}")
+    };
+    is("A", "stack-file");
+    is("B", "own-file");
+    is("C", "own-file");
+    is("D", "own");
+    is("E", "ds/home/dev");
+    is("USER", "dev");
+    is("PORT", "9");
+    is("DEVSTACK_SERVICE", "a");
+    assert!(!environment.contains_key("FROM_DOTENV"), "`.env` is for substitution only");
+}
+
+#[test]
+fn the_definition_changes_with_what_a_process_cannot_be_given_later() {
+    let definition = |keys: &str| {
+        good(&format!("services: {{a: {{command: x{keys}}}, b: {{command: y}}}}")).units[0].definition.clone()
+    };
+    let base = definition("");
+    assert_eq!(base, "ee952cfc444704e4", "stable across versions: a change restarts everybody's services");
+    for same in [
+        ", labels: {a: b}",
+        ", restart: always",
+        ", health: {tcp: 80, interval: 9s}",
+        ", depends_on: [b]",
+        ", stop_signal: INT",
+        ", start_timeout: 9s",
+        ", profiles: [p]",
+    ] {
+        assert_eq!(definition(same), base, "{same}");
+    }
+    for other in [
+        ", working_dir: d",
+        ", environment: {A: b}",
+        ", user: root",
+        ", ports: [80]",
+        ", logs: {max_files: 9}",
+        ", ready: {notify: true}",
+    ] {
+        assert_ne!(definition(other), base, "{other}");
+    }
+}
+
+#[test]
+fn a_selection_holds_what_it_needs_in_start_order() {
+    let plan = good(SHOP);
+    let none = BTreeSet::new();
+    let agents = BTreeSet::from(["agents".to_owned()]);
+    let pick = |names: &[&str], profiles: &BTreeSet<String>, deps| {
+        let names: Vec<UnitName> = names.iter().map(|text| name(text)).collect();
+        plan::select(&plan, &names, profiles, deps)
+            .map(|units| units.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(pick(&[], &none, true).as_deref(), Ok("db migrate orchestrator"));
+    assert_eq!(pick(&[], &agents, true).as_deref(), Ok("db migrate orchestrator validation-agent"));
+    assert_eq!(
+        pick(&["validation-agent"], &none, true).as_deref(),
+        Ok("db migrate orchestrator validation-agent")
+    );
+    assert_eq!(pick(&["orchestrator", "migrate"], &none, false).as_deref(), Ok("migrate orchestrator"));
+    let error = pick(&["orchestartor"], &none, true).expect_err("unknown");
+    assert_eq!(error.to_string(), "no service \"orchestartor\"; is \"orchestrator\" meant?");
+    assert!(matches!(pick(&["zzz"], &none, true), Err(SelectError::Unknown { nearest: None, .. })));
+    let hidden = good("services: {a: {command: x, depends_on: [b]}, b: {command: x, profiles: [p]}}");
+    assert_eq!(
+        plan::select(&hidden, &[], &none, true).map(|units| units.len()),
+        Ok(2),
+        "a need brings its profile"
+    );
+}
+
+#[test]
+fn stand_ins_with_profiles_of_their_own_may_share_a_port() {
+    let two = |a: &str, b: &str| {
+        codes(&format!("services: {{a: {{command: x, ports: [80]{a}}}, b: {{command: x, ports: [80]{b}}}}}"))
+    };
+    assert_eq!(two(", profiles: [real]", ", profiles: [fake]"), []);
+    assert_eq!(two(", profiles: [real, fake]", ", profiles: [fake]"), [Code::PortTwice]);
+    assert_eq!(two("", ", profiles: [fake]"), [Code::PortTwice]);
+}
+
+#[test]
+fn automatic_ports_are_asked_for_and_known_to_others() {
+    let text = "services:\n  a: {command: x, ports: {http: auto, fix: 81}}\n  b: {command: '${services.a.ports.http}', ports: [80]}\n";
+    let mut context = context();
+    let parsed = manifest::parse(text.as_bytes()).expect("good");
+    let wanted = plan::wanted_auto_ports(&parsed, &context);
+    assert_eq!(wanted.auto, [(name("a"), "http".to_owned())]);
+    assert_eq!(wanted.declared, BTreeSet::from([80, 81]));
+    context.auto_ports.insert(plan::auto_port_key(&name("a"), "http"), 20_123);
+    let plan = plan::resolve(&parsed, &context).expect("good");
+    assert_eq!(plan.units[0].environment["PORT_HTTP"], "20123");
+    assert!(!plan.units[0].environment.contains_key("PORT"), "it has two");
+    assert_eq!(plan.units[1].command, plan::CommandPlan::Shell("20123".to_owned()));
+}
+
+#[test]
+fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
+    for (key, value) in [
+        ("limits", "{memory: 8G}"),
+        ("monitor", "{interval: 2s}"),
+        ("budgets", "{up: 30s}"),
+        ("dashboard", "{port: 18790}"),
+    ] {
+        assert_eq!(
+            codes(&format!("{key}: {value}\nservices: {{a: {{command: x}}}}")),
+            [Code::NotYet],
+            "{key}"
+        );
+    }
+    for (key, value) in [
+        ("limits", "{memory: 1G}"),
+        ("tty", "true"),
+        ("watch", "{paths: [src]}"),
+        ("hooks", "{pre_start: x}"),
+        ("image", "postgres:16"),
+        ("build", "."),
+        ("volumes", "[]"),
+        ("pull_policy", "always"),
+        ("network", "n"),
+        ("entrypoint", "x"),
+        ("context", "c"),
+        ("on_supervisor_exit", "stop"),
+        ("health", "https://x/"),
+        ("ports", "['5432:5432']"),
+    ] {
+        assert_eq!(
+            codes(&format!("services: {{a: {{command: x, {key}: {value}}}}}")),
+            [Code::NotYet],
+            "{key}"
+        );
+    }
+    assert_eq!(
+        codes("services: {a: {image: postgres, ports: ['5432:5432']}}"),
+        [Code::NotYet],
+        "no other fault follows"
+    );
+    assert_eq!(codes("x-own: 1\nservices: {a: {command: x, x-mine: {a: b}, on_supervisor_exit: keep}}"), []);
+}
+
+macro_rules! mistakes {
+    ($($test:ident: $text:expr;)+) => {
+        $(#[test]
+        fn $test() {
+            insta::assert_snapshot!(report($text));
+        })+
+    };
+}
+
+mistakes! {
+    mistake_unknown_keys: "name: shop\nservice:\n  web: {}\nservices:\n  web:\n    comand: npm start\n    healthcheck: x\n    zzz: 1\n";
+    mistake_wrong_types: "name: [a]\nenvironment: hello\nservices:\n  web:\n    command: {a: b}\n    depends_on: db\n    ports: 3000\n    working_dir:\n  db: npm start\n";
+    mistake_duplicates: "services:\n  web:\n    command: a\n    command: b\n    environment: [A=1, B=2, A=3]\n  web:\n    command: c\n";
+    mistake_tabs: "services:\n  web:\n\tcommand: x\n\tports: [80]\n";
+    mistake_unknown_dependency: "services:\n  web: {command: x, depends_on: [postgers, zzz]}\n  postgres: {command: x}\n";
+    mistake_cycle: "services:\n  web:\n    command: x\n    depends_on: [api]\n  api:\n    command: x\n    depends_on:\n      db: healthy\n  db: {command: x, depends_on: {web: started}}\n  self: {command: x, depends_on: [self]}\n";
+    mistake_unset_variable: "services:\n  web:\n    command: echo ${HOM} ${DB:?start the database first}\n    working_dir: \"a/${NOPE}/b\"\n    environment:\n      X: ${bad%suffix} ${open\n";
+    mistake_values: "services:\n  web:\n    command: x\n    stop_grace_period: 10\n    start_timeout: soon\n    stop_signal: SIGTREM\n    restart: on_failure\n    logs: {max_size: 10, max_files: 0}\n    health: {http: 'localhost:3000', retries: many, interval: 0s, status: [200, ok]}\n    ready: {log: '(', tcp: db}\n";
+    mistake_ports: "services:\n  web: {command: x, ports: [3000, 70000, '5432:5432', auto]}\n  api: {command: x, ports: {http: 3000, 'a b': 1}}\n";
+    mistake_commands: "services:\n  a: {command: ''}\n  b: {command: []}\n  c: {command: }\n  d: {working_dir: x}\n  e:\n  f: {command: [a, [b]]}\n";
+    mistake_tasks: "services:\n  t: {type: task, command: x, restart: always, health: http://localhost/}\n  s: {command: x, depends_on: {t: completed, u: completed}}\n  u: {command: x}\n";
+    mistake_names: "name: a/b\nservices:\n  -x: {command: a}\n  'a\tb': {command: a}\n  '': {command: a}\n";
+    mistake_references: "services:\n  a: {command: '${services.b.port} ${services.c.port} ${services.b.ports.htp} ${services.b.x}'}\n  b: {command: x, ports: {http: 1, grpc: 2}}\n";
+    mistake_env_files: "env_file: missing.env\nservices:\n  a: {command: x, env_file: [{required: true}, {path: also.env}]}\n";
+    mistake_not_yet: "limits: {memory: 8G}\nservices:\n  db: {image: 'postgres:16'}\n  a: {command: x, health: 'https://localhost/', on_supervisor_exit: stop}\n";
+    mistake_checks: "services:\n  a: {command: x, health: {}}\n  b: {command: x, ready: notify}\n  c: {command: x, health: {status: 200, tcp: 80}}\n  d: {command: x, health: {http: {status: 200}, notify: false}}\n";
+    mistake_yaml: "services:\n  web:\n    command: echo a: b\n";
+    mistake_unclosed: "services: {web: {command: x}\n";
+    mistake_unquoted_substitution: "services:\n  a: {command: x, ports: [${API_PORT}]}\n";
+    mistake_anchors: "x-a: &a [*a]\nservices: {}\n";
+    mistake_merge: "x-a: &a hello\nservices:\n  a: {<<: *a, command: !env x}\n  b: {<<: *nope, command: x}\n";
+    mistake_documents: "services: {a: {command: x}}\n---\nservices: {}\n";
+    mistake_empty: "\n";
+    mistake_list: "- a\n- b\n";
+    mistake_no_services: "name: x\n";
+    mistake_sweep: "services: {a: {command: x}}\nsweep: {patterns: ['', 'a|', '('], scope: stac}\n";
+    mistake_own_names: "services: {a: {command: x, environment: {DEVSTACK_LIFE: x, 'A B': c}}}\n";
+}
+
+#[test]
+fn control_characters_of_a_manifest_do_not_reach_the_terminal() {
+    let shown = report("services:\n  \"a\\e[31m\": {command: x}\n  b: {command: x, \"k\\e]0;t\\a\": 1}\n");
+    assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown}");
+}
+
+#[test]
+fn only_the_first_fifty_problems_are_shown() {
+    let text: String = std::iter::once("services:\n".to_owned())
+        .chain((0..200).map(|n| format!("  s{n}: {{}}\n")))
+        .collect();
+    let shown = report(&text);
+    assert_eq!(shown.matches("error[DS062]").count(), 50);
+    assert!(shown.ends_with("and 150 more: 200 problems in devstack.yaml\n"), "{shown}");
+}
+
+/// Processor time of this thread: other tests at work beside it do not count.
+fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).expect("less than a second"))
+}
+
+/// In a release build each ends within a second; a debug build is many times slower.
+fn within_time(what: &str, text: &[u8]) -> Result<Plan, Vec<Problem>> {
+    let begin = processor_time();
+    let result = check_bytes(text, &context());
+    if let Err(problems) = &result {
+        let shown = manifest::render(problems, "devstack.yaml", &String::from_utf8_lossy(text), true);
+        assert!(shown.contains("DS0") && shown.len() < 1 << 20, "{what}: {}", shown.len());
+    }
+    let took = processor_time().saturating_sub(begin);
+    println!("{what}: {took:?}");
+    let limit = if cfg!(debug_assertions) { 30 } else { 1 };
+    assert!(took < Duration::from_secs(limit), "{what} took {took:?}");
+    result
+}
+
+fn first_code(result: Result<Plan, Vec<Problem>>) -> Option<Code> {
+    result.err().and_then(|problems| problems.first().map(|problem| problem.code))
+}
+
+#[test]
+fn hostile_shapes_end_in_a_clear_error() {
+    let deep = |open: &str| open.repeat(100_000);
+    for (what, text) in
+        [("lists", deep("[")), ("maps", deep("{a: ")), ("blocks", deep("- ")), ("keys", deep("? "))]
+    {
+        let code = first_code(within_time(what, text.as_bytes()));
+        assert!(matches!(code, Some(Code::TooMuch | Code::Syntax)), "{what}: {code:?}");
+    }
+    let mut indented = String::new();
+    (0..2_000).for_each(|n| indented.push_str(&format!("{}a:\n", " ".repeat(n))));
+    assert_eq!(first_code(within_time("indentation", indented.as_bytes())), Some(Code::TooMuch));
+    let mut bomb = "a0: &a0 [x]\n".to_owned();
+    (1..40).for_each(|n| {
+        bomb.push_str(&format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(",")))
+    });
+    assert_eq!(first_code(within_time("alias bomb", bomb.as_bytes())), Some(Code::TooMuch));
+    let mut chain = "x-a0: &a0 [x]\n".to_owned();
+    (1..100_000).for_each(|n| chain.push_str(&format!("x-a{n}: &a{n} [*a{}]\n", n - 1)));
+    assert_eq!(first_code(within_time("alias chain", chain.as_bytes())), Some(Code::TooMuch));
+    let mut merges = "x: &x {".to_owned();
+    (0..1_000).for_each(|n| merges.push_str(&format!("k{n}: v, ")));
+    merges.push_str("}\nservices:\n");
+    (0..20_000).for_each(|n| merges.push_str(&format!("  s{n}: {{<<: *x}}\n")));
+    assert_eq!(first_code(within_time("merges", merges.as_bytes())), Some(Code::TooMuch));
+}
+
+#[test]
+fn what_is_no_text_is_told_with_its_place() {
+    for (what, bytes) in [
+        ("latin1", b"services:\n  a: {command: \xfc}".as_slice()),
+        ("utf16", b"\xff\xfes\0e\0r\0"),
+        ("nul", b"services:\n  a: {command: \0}"),
+    ] {
+        assert_eq!(first_code(within_time(what, bytes)), Some(Code::NotText), "{what}");
+    }
+    assert_eq!(
+        first_code(within_time("escaped nul", b"services: {a: {command: \"x\\0y\"}}")),
+        Some(Code::BadValue)
+    );
+    assert!(within_time("bom", b"\xef\xbb\xbfservices: {a: {command: x}}\r\n").is_ok());
+    let bom = "\u{feff}services:\n  a: {comand: x}\n";
+    let problem = &check(bom).expect_err("unknown key")[0];
+    let span = problem.span.expect("a place");
+    assert_eq!(&bom[span.start as usize..span.end as usize], "comand");
+}
+
+#[test]
+fn large_manifests_end_in_time() {
+    let services = |count: usize, body: &dyn Fn(usize) -> String| {
+        let mut text = "services:\n".to_owned();
+        (0..count).for_each(|n| text.push_str(&format!("  s{n}: {}\n", body(n))));
+        text
+    };
+    let plain = services(100_000, &|_| "{command: x}".to_owned());
+    assert_eq!(
+        within_time("100,000 services", plain.as_bytes()).map(|plan| plan.units.len()).ok(),
+        Some(100_000)
+    );
+    let chain = services(100_000, &|n| format!("{{command: x, depends_on: [s{}]}}", (n + 1).min(99_999)));
+    assert_eq!(first_code(within_time("a chain into a cycle", chain.as_bytes())), Some(Code::Cycle));
+    let ring = services(100_000, &|n| format!("{{command: x, depends_on: [s{}]}}", (n + 1) % 100_000));
+    assert_eq!(first_code(within_time("a ring", ring.as_bytes())), Some(Code::Cycle));
+    let wrong = services(100_000, &|n| format!("{{comand: x, depends_on: [t{n}], restart: maybe}}"));
+    assert!(within_time("100,000 times wrong", wrong.as_bytes()).is_err());
+    let ports = services(60_000, &|n| format!("{{command: x, ports: [{}], profiles: [p{n}]}}", n % 7 + 1));
+    within_time("ports", ports.as_bytes()).ok();
+    let one_line = format!("services: {{a: {{command: \"{}\", zzz: 1}}}}", "x".repeat(15 << 20));
+    assert_eq!(first_code(within_time("one long line", one_line.as_bytes())), Some(Code::UnknownKey));
+    let many = format!("x: [{}]", "a,".repeat(7 << 20));
+    assert_eq!(first_code(within_time("millions of values", many.as_bytes())), Some(Code::TooMuch));
+    let huge = vec![b'#'; (16 << 20) + 1];
+    assert_eq!(first_code(within_time("too large", &huge)), Some(Code::TooMuch));
+    let comment = vec![b'#'; 16 << 20];
+    assert_eq!(first_code(within_time("one comment", &comment)), Some(Code::Missing));
+    let mut multiplied = "environment:\n".to_owned();
+    (0..10_000).for_each(|n| multiplied.push_str(&format!("  V{n}: value\n")));
+    multiplied.push_str(&plain);
+    assert_eq!(first_code(within_time("environments", multiplied.as_bytes())), Some(Code::TooMuch));
+}
+
+mod never_panics {
+    use super::{SHOP, check_bytes, context};
+    use devstack::{manifest, plan};
+    use proptest::prelude::*;
+
+    fn run(bytes: &[u8]) {
+        match check_bytes(bytes, &context()) {
+            Err(problems) => {
+                assert!(!problems.is_empty());
+                let _ = manifest::render(&problems, "x", &String::from_utf8_lossy(bytes), false);
+            }
+            Ok(plan) => {
+                let shown = plan::render_yaml(&plan, true);
+                let again = check_bytes(shown.as_bytes(), &context());
+                assert_eq!(again.as_ref(), Ok(&plan), "{shown}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            run(&bytes);
+        }
+
+        #[test]
+        fn on_yaml_like_text(text in "([a-z]{1,3}|services|command|depends_on|ports|[:\\[\\]{},&*!|>'\"$\\-?#%@ \n\t~]|\n  |<<|\\$\\{|ü|\u{feff}){0,60}") {
+            run(text.as_bytes());
+        }
+
+        #[test]
+        fn on_a_good_manifest_with_faults(edits in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..12, any::<u8>()), 1..6)) {
+            let mut bytes = SHOP.as_bytes().to_vec();
+            for (index, cut, byte) in edits {
+                let at = index.index(bytes.len());
+                match cut {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, b"\n\t {}[]:&*$\"'#-"[usize::from(byte) % 15]),
+                    cut => { bytes.drain(at..(at + cut).min(bytes.len())); }
+                }
+            }
+            run(&bytes);
+        }
+
+        #[test]
+        fn and_any_value_survives_being_shown(command in "\\PC{1,30}", value in any::<String>(), pattern in "[a-z$]{1,9}") {
+            prop_assume!(!command.trim().is_empty() && !value.contains('\0'));
+            let quote = |text: &str| serde_json::to_string(&text.replace('$', "$$")).expect("JSON is YAML");
+            let text = format!("services: {{a: {{command: {}, environment: {{X: {}}}, ready: {{log: {}}}}}}}", quote(&command), quote(&value), quote(&pattern));
+            let plan = check_bytes(text.as_bytes(), &context()).expect("good");
+            prop_assert_eq!(&plan.units[0].environment["X"], &value);
+            run(text.as_bytes());
+        }
+    }
+}
