@@ -327,6 +327,18 @@ fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
     assert_eq!(codes("x-own: 1\nservices: {a: {command: x, x-mine: {a: b}, on_supervisor_exit: keep}}"), []);
 }
 
+#[test]
+fn the_reference_holds_a_good_example_and_every_code() {
+    let reference = include_str!("../docs/manifest.md");
+    let example =
+        reference.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    assert_eq!(good(example).units.len(), 3);
+    for code in Code::ALL {
+        let line = format!("| {code} | {} |", code.meaning().trim_end_matches('.'));
+        assert!(reference.contains(&line), "{line}");
+    }
+}
+
 macro_rules! mistakes {
     ($($test:ident: $text:expr;)+) => {
         $(#[test]
