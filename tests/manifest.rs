@@ -169,6 +169,17 @@ fn a_value_cannot_inject_structure() {
 }
 
 #[test]
+fn an_own_key_wins_over_a_merged_one_and_an_earlier_merge_over_a_later() {
+    let plan = good(
+        "x-a: &a {user: a, working_dir: /a}\nx-b: &b {user: b, stop_signal: INT}\nservices:\n  s: {<<: [*a, *b], working_dir: /own, command: x}\n  t: {command: y, user: own, <<: *b}\n",
+    );
+    let unit = &plan.units[0];
+    assert_eq!((unit.user.as_deref(), unit.working_dir.to_str()), (Some("a"), Some("/own")));
+    assert_eq!(unit.stop.signal.to_string(), "SIGINT");
+    assert_eq!(plan.units[1].user.as_deref(), Some("own"));
+}
+
+#[test]
 fn later_layers_of_the_environment_win() {
     let mut context = context();
     let file = |pairs: &[(&str, &str)]| {
@@ -380,8 +391,11 @@ mistakes! {
 
 #[test]
 fn control_characters_of_a_manifest_do_not_reach_the_terminal() {
-    let shown = report("services:\n  \"a\\e[31m\": {command: x}\n  b: {command: x, \"k\\e]0;t\\a\": 1}\n");
-    assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown}");
+    let text = "services:\n  \"a\\e[31m\": {command: x}\n  b: {command: x, \"k\\e]0;t\\a\\u202E\": 1, \"l\\n\\u2028\": 2}\n";
+    let problems = check(text).expect_err("it is wrong");
+    let shown = manifest::render(&problems, "dev\u{1b}[2Jstack.yaml", text, false);
+    assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{2028}']), "{shown}");
+    assert!(shown.contains(r"`l\n\u{2028}`"), "{shown}");
 }
 
 #[test]
@@ -438,6 +452,9 @@ fn hostile_shapes_end_in_a_clear_error() {
     let chain =
         "x-a0: &a0 [x]\n".to_owned() + &each(1..100_000, |n| format!("x-a{n}: &a{n} [*a{}]\n", n - 1));
     assert_eq!(first_code(within_time("alias chain", chain.as_bytes())), Some(Code::TooMuch));
+    let short = "x-a0: &a0 [x]\n".to_owned() + &each(1..100, |n| format!("x-a{n}: &a{n} [*a{}]\n", n - 1));
+    let problems = within_time("short alias chain", short.as_bytes()).expect_err("too deep");
+    assert!(problems[0].message.contains("levels deep"), "{problems:?}");
     let keys = each(0..1_000, |n| format!("k{n}: v, "));
     let merges =
         format!("x: &x {{{keys}}}\nservices:\n") + &each(0..20_000, |n| format!("  s{n}: {{<<: *x}}\n"));
