@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::Global;
+use super::args::Cli;
 use super::exit::CliError;
 use super::load::{self, LoadError, Loaded, Where};
 use crate::control::{Client, ClientError};
@@ -29,19 +29,19 @@ pub(super) struct Stack {
 }
 
 impl Place {
-    pub(super) fn new(global: &Global) -> Result<Self, CliError> {
-        let here = match &global.dir {
+    pub(super) fn new(cli: &Cli) -> Result<Self, CliError> {
+        let here = match &cli.global.dir {
             Some(dir) => dir.clone(),
             None => std::env::current_dir()
                 .map_err(|source| CliError::Io { what: "the present directory".to_owned(), source })?,
         };
-        let place = match &global.file {
+        let place = match cli.file() {
             Some(file) => Where::Exactly(here.join(file)),
             None => Where::Above(here),
         };
         let uid = rustix::process::geteuid().as_raw();
         let home = Home::from_env(uid, |name| std::env::var(name).ok()).map_err(home_error)?;
-        Ok(Self { sought: place, named: global.file.is_some(), home })
+        Ok(Self { sought: place, named: cli.file().is_some(), home })
     }
 
     /// The manifest's path, whatever stands in it.
