@@ -120,9 +120,16 @@ impl Place {
 impl Stack {
     /// The stack as its supervisor sees it, or, where none lives, as ledger and kernel show it.
     pub(super) fn view(&self) -> Result<StackView, CliError> {
-        let told = block_on(async {
+        let ask = async || {
             let mut client = Client::connect(&self.dir.socket()).await?;
             client.get("/v1/stack").await
+        };
+        let told = block_on(async {
+            match ask().await {
+                // It may have been killed a moment ago: then nobody listens any more when it is asked again.
+                Err(ClientError::Broken(_) | ClientError::CutOff) => ask().await,
+                told => told,
+            }
         })?;
         match told {
             Ok(view) => Ok(view),
