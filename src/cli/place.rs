@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::Global;
+use super::args::Cli;
 use super::exit::CliError;
 use super::load::{self, LoadError, Loaded, Where};
 use crate::control::{Client, ClientError};
@@ -29,19 +29,19 @@ pub(super) struct Stack {
 }
 
 impl Place {
-    pub(super) fn new(global: &Global) -> Result<Self, CliError> {
-        let here = match &global.dir {
+    pub(super) fn new(cli: &Cli) -> Result<Self, CliError> {
+        let here = match &cli.global.dir {
             Some(dir) => dir.clone(),
             None => std::env::current_dir()
                 .map_err(|source| CliError::Io { what: "the present directory".to_owned(), source })?,
         };
-        let place = match &global.file {
+        let place = match cli.file() {
             Some(file) => Where::Exactly(here.join(file)),
             None => Where::Above(here),
         };
         let uid = rustix::process::geteuid().as_raw();
         let home = Home::from_env(uid, |name| std::env::var(name).ok()).map_err(home_error)?;
-        Ok(Self { sought: place, named: global.file.is_some(), home })
+        Ok(Self { sought: place, named: cli.file().is_some(), home })
     }
 
     /// The manifest's path, whatever stands in it.
@@ -142,9 +142,16 @@ impl Place {
 impl Stack {
     /// The stack as its supervisor sees it, or, where none lives, as ledger and kernel show it.
     pub(super) fn view(&self) -> Result<StackView, CliError> {
-        let told = block_on(async {
+        let ask = async || {
             let mut client = Client::connect(&self.dir.socket()).await?;
             client.get("/v1/stack").await
+        };
+        let told = block_on(async {
+            match ask().await {
+                // It may have been killed a moment ago: then nobody listens any more when it is asked again.
+                Err(ClientError::Broken(_) | ClientError::CutOff) => ask().await,
+                told => told,
+            }
         })?;
         match told {
             Ok(view) => Ok(view),
