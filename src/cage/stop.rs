@@ -47,6 +47,14 @@ pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal)
     let (guard, mut world) = (prey.guard(), World::new());
     let members = prey.look(&mut world);
     let mut outcome = AskOutcome::default();
+    // Read before the signal: what has ended has no command line any more.
+    let fresh = members.iter().filter(|member| !asked.contains(&member.id));
+    let mut commands: BTreeMap<ProcId, String> = fresh.map(|member| (member.id, member.command())).collect();
+    let mut signalled = |member: &Member, why: String| Signalled {
+        process: member.id,
+        command: commands.remove(&member.id).unwrap_or_else(|| member.command()),
+        why,
+    };
     let by_group = ask_group(prey, &guard, &mut world, &members, asked, signal);
     asked.extend(by_group.iter().map(|member| member.id));
     outcome.heard.extend(by_group.into_iter().map(|member| signalled(member, member.evidence())));
@@ -62,10 +70,6 @@ pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal)
         }
     }
     outcome
-}
-
-fn signalled(member: &Member, why: String) -> Signalled {
-    Signalled { process: member.id, command: member.command(), why }
 }
 
 /// Signals the leader's group in one call, as a terminal would, if that reaches proven members only. Says who had it.
