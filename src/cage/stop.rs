@@ -309,9 +309,8 @@ fn await_end(id: ProcId, end: Instant) {
     let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) }));
 }
 
-/// See [`crate::cage::Cage::watch`].
-pub(super) fn watch(prey: &dyn Prey, limit: usize) -> Vec<Pidfd> {
-    let members = prey.look(&mut World::new());
+/// Handles on these members, as far as they still run.
+pub(super) fn handles(members: &[Member], limit: usize) -> Vec<Pidfd> {
     members.iter().filter_map(|member| Pidfd::open(member.id).ok()).take(limit).collect()
 }
 
