@@ -14,7 +14,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 
 use devstack::domain::{Exit, ProcId, Signal};
-use devstack::keeper::{FromKeeper, RecordLine};
+use devstack::keeper::FromKeeper;
+use devstack::store::RecordLine;
 use world::{MARK, World, proc_file, status};
 
 #[test]
@@ -158,7 +159,7 @@ fn a_service_inherits_no_foreign_descriptor() {
     open.retain(|target| !target.ends_with("/fd"));
     assert_eq!(open[0], "/dev/null");
     assert!(open[1].starts_with("pipe:") && open[1] == open[2], "{text}");
-    assert_eq!(open[3..], [format!("/memfd:devstack:{MARK} (deleted)")], "{text}");
+    assert_eq!(open[3..], [format!("/memfd:devstack:test-1:{MARK} (deleted)")], "{text}");
 }
 
 #[test]

@@ -169,6 +169,17 @@ fn a_value_cannot_inject_structure() {
 }
 
 #[test]
+fn an_own_key_wins_over_a_merged_one_and_an_earlier_merge_over_a_later() {
+    let plan = good(
+        "x-a: &a {user: a, working_dir: /a}\nx-b: &b {user: b, stop_signal: INT}\nservices:\n  s: {<<: [*a, *b], working_dir: /own, command: x}\n  t: {command: y, user: own, <<: *b}\n",
+    );
+    let unit = &plan.units[0];
+    assert_eq!((unit.user.as_deref(), unit.working_dir.to_str()), (Some("a"), Some("/own")));
+    assert_eq!(unit.stop.signal.to_string(), "SIGINT");
+    assert_eq!(plan.units[1].user.as_deref(), Some("own"));
+}
+
+#[test]
 fn later_layers_of_the_environment_win() {
     let mut context = context();
     let file = |pairs: &[(&str, &str)]| {
@@ -186,7 +197,7 @@ fn later_layers_of_the_environment_win() {
     let plan = check_bytes(text.as_bytes(), &context).expect("good");
     let environment = &plan.units[0].environment;
     let is = |name: &str, value: &str| {
-        assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}")
+        assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}");
     };
     is("A", "stack-file");
     is("B", "own-file");
@@ -202,7 +213,8 @@ fn later_layers_of_the_environment_win() {
 #[test]
 fn the_definition_changes_with_what_a_process_cannot_be_given_later() {
     let definition = |keys: &str| {
-        good(&format!("services: {{a: {{command: x{keys}}}, b: {{command: y}}}}")).units[0].definition.clone()
+        let plan = good(&format!("services: {{a: {{command: x{keys}}}, b: {{command: y}}}}"));
+        plan.units.iter().find(|unit| unit.name.as_str() == "a").expect("a").definition.clone()
     };
     let base = definition("");
     assert_eq!(base, "ee952cfc444704e4", "stable across versions: a change restarts everybody's services");
@@ -326,6 +338,18 @@ fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
     assert_eq!(codes("x-own: 1\nservices: {a: {command: x, x-mine: {a: b}, on_supervisor_exit: keep}}"), []);
 }
 
+#[test]
+fn the_reference_holds_a_good_example_and_every_code() {
+    let reference = include_str!("../docs/manifest.md");
+    let example =
+        reference.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    assert_eq!(good(example).units.len(), 3);
+    for code in Code::ALL {
+        let line = format!("| {code} | {} |", code.meaning().trim_end_matches('.'));
+        assert!(reference.contains(&line), "{line}");
+    }
+}
+
 macro_rules! mistakes {
     ($($test:ident: $text:expr;)+) => {
         $(#[test]
@@ -367,15 +391,16 @@ mistakes! {
 
 #[test]
 fn control_characters_of_a_manifest_do_not_reach_the_terminal() {
-    let shown = report("services:\n  \"a\\e[31m\": {command: x}\n  b: {command: x, \"k\\e]0;t\\a\": 1}\n");
-    assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown}");
+    let text = "services:\n  \"a\\e[31m\": {command: x}\n  b: {command: x, \"k\\e]0;t\\a\\u202E\": 1, \"l\\n\\u2028\": 2}\n";
+    let problems = check(text).expect_err("it is wrong");
+    let shown = manifest::render(&problems, "dev\u{1b}[2Jstack.yaml", text, false);
+    assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{2028}']), "{shown}");
+    assert!(shown.contains(r"`l\n\u{2028}`"), "{shown}");
 }
 
 #[test]
 fn only_the_first_fifty_problems_are_shown() {
-    let text: String = std::iter::once("services:\n".to_owned())
-        .chain((0..200).map(|n| format!("  s{n}: {{}}\n")))
-        .collect();
+    let text = "services:\n".to_owned() + &each(0..200, |n| format!("  s{n}: {{}}\n"));
     let shown = report(&text);
     assert_eq!(shown.matches("error[DS062]").count(), 50);
     assert!(shown.ends_with("and 150 more: 200 problems in devstack.yaml\n"), "{shown}");
@@ -387,7 +412,8 @@ fn processor_time() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).expect("less than a second"))
 }
 
-/// In a release build each ends within a second; a debug build is many times slower.
+/// In a release build on a quiet machine each ends within a second; a busy one is given three. A debug build is many
+/// times slower.
 fn within_time(what: &str, text: &[u8]) -> Result<Plan, Vec<Problem>> {
     let begin = processor_time();
     let result = check_bytes(text, &context());
@@ -396,8 +422,7 @@ fn within_time(what: &str, text: &[u8]) -> Result<Plan, Vec<Problem>> {
         assert!(shown.contains("DS0") && shown.len() < 1 << 20, "{what}: {}", shown.len());
     }
     let took = processor_time().saturating_sub(begin);
-    println!("{what}: {took:?}");
-    let limit = if cfg!(debug_assertions) { 30 } else { 1 };
+    let limit = if cfg!(debug_assertions) { 60 } else { 3 };
     assert!(took < Duration::from_secs(limit), "{what} took {took:?}");
     result
 }
@@ -406,30 +431,33 @@ fn first_code(result: Result<Plan, Vec<Problem>>) -> Option<Code> {
     result.err().and_then(|problems| problems.first().map(|problem| problem.code))
 }
 
+/// One text for each number, joined.
+fn each(numbers: std::ops::Range<usize>, text: impl Fn(usize) -> String) -> String {
+    numbers.map(text).collect::<Vec<_>>().concat()
+}
+
 #[test]
 fn hostile_shapes_end_in_a_clear_error() {
     let deep = |open: &str| open.repeat(100_000);
-    for (what, text) in
-        [("lists", deep("[")), ("maps", deep("{a: ")), ("blocks", deep("- ")), ("keys", deep("? "))]
-    {
+    let shapes = [("lists", deep("[")), ("maps", deep("{a: ")), ("blocks", deep("- ")), ("keys", deep("? "))];
+    for (what, text) in shapes {
         let code = first_code(within_time(what, text.as_bytes()));
         assert!(matches!(code, Some(Code::TooMuch | Code::Syntax)), "{what}: {code:?}");
     }
-    let mut indented = String::new();
-    (0..2_000).for_each(|n| indented.push_str(&format!("{}a:\n", " ".repeat(n))));
+    let indented = each(0..2_000, |n| format!("{}a:\n", " ".repeat(n)));
     assert_eq!(first_code(within_time("indentation", indented.as_bytes())), Some(Code::TooMuch));
-    let mut bomb = "a0: &a0 [x]\n".to_owned();
-    (1..40).for_each(|n| {
-        bomb.push_str(&format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(",")))
-    });
+    let ten = |n: usize| vec![format!("*a{}", n - 1); 10].join(",");
+    let bomb = "a0: &a0 [x]\n".to_owned() + &each(1..40, |n| format!("a{n}: &a{n} [{}]\n", ten(n)));
     assert_eq!(first_code(within_time("alias bomb", bomb.as_bytes())), Some(Code::TooMuch));
-    let mut chain = "x-a0: &a0 [x]\n".to_owned();
-    (1..100_000).for_each(|n| chain.push_str(&format!("x-a{n}: &a{n} [*a{}]\n", n - 1)));
+    let chain =
+        "x-a0: &a0 [x]\n".to_owned() + &each(1..100_000, |n| format!("x-a{n}: &a{n} [*a{}]\n", n - 1));
     assert_eq!(first_code(within_time("alias chain", chain.as_bytes())), Some(Code::TooMuch));
-    let mut merges = "x: &x {".to_owned();
-    (0..1_000).for_each(|n| merges.push_str(&format!("k{n}: v, ")));
-    merges.push_str("}\nservices:\n");
-    (0..20_000).for_each(|n| merges.push_str(&format!("  s{n}: {{<<: *x}}\n")));
+    let short = "x-a0: &a0 [x]\n".to_owned() + &each(1..100, |n| format!("x-a{n}: &a{n} [*a{}]\n", n - 1));
+    let problems = within_time("short alias chain", short.as_bytes()).expect_err("too deep");
+    assert!(problems[0].message.contains("levels deep"), "{problems:?}");
+    let keys = each(0..1_000, |n| format!("k{n}: v, "));
+    let merges =
+        format!("x: &x {{{keys}}}\nservices:\n") + &each(0..20_000, |n| format!("  s{n}: {{<<: *x}}\n"));
     assert_eq!(first_code(within_time("merges", merges.as_bytes())), Some(Code::TooMuch));
 }
 
@@ -456,34 +484,34 @@ fn what_is_no_text_is_told_with_its_place() {
 #[test]
 fn large_manifests_end_in_time() {
     let services = |count: usize, body: &dyn Fn(usize) -> String| {
-        let mut text = "services:\n".to_owned();
-        (0..count).for_each(|n| text.push_str(&format!("  s{n}: {}\n", body(n))));
-        text
+        "services:\n".to_owned() + &each(0..count, |n| format!("  s{n}: {}\n", body(n)))
     };
     let plain = services(100_000, &|_| "{command: x}".to_owned());
     assert_eq!(
         within_time("100,000 services", plain.as_bytes()).map(|plan| plan.units.len()).ok(),
         Some(100_000)
     );
-    let chain = services(100_000, &|n| format!("{{command: x, depends_on: [s{}]}}", (n + 1).min(99_999)));
+    // The shape is what matters from here on: a debug build need not do it all.
+    let many = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
+    let chain = services(many, &|n| format!("{{command: x, depends_on: [s{}]}}", (n + 1).min(many - 1)));
     assert_eq!(first_code(within_time("a chain into a cycle", chain.as_bytes())), Some(Code::Cycle));
-    let ring = services(100_000, &|n| format!("{{command: x, depends_on: [s{}]}}", (n + 1) % 100_000));
+    let ring = services(many, &|n| format!("{{command: x, depends_on: [s{}]}}", (n + 1) % many));
     assert_eq!(first_code(within_time("a ring", ring.as_bytes())), Some(Code::Cycle));
-    let wrong = services(100_000, &|n| format!("{{comand: x, depends_on: [t{n}], restart: maybe}}"));
-    assert!(within_time("100,000 times wrong", wrong.as_bytes()).is_err());
-    let ports = services(60_000, &|n| format!("{{command: x, ports: [{}], profiles: [p{n}]}}", n % 7 + 1));
-    within_time("ports", ports.as_bytes()).ok();
-    let one_line = format!("services: {{a: {{command: \"{}\", zzz: 1}}}}", "x".repeat(15 << 20));
+    let wrong = services(many, &|n| format!("{{comand: x, depends_on: [t{n}], restart: maybe}}"));
+    assert!(within_time("wrong everywhere", wrong.as_bytes()).is_err());
+    let ports = services(many, &|n| format!("{{command: x, ports: [{}], profiles: [p{n}]}}", n % 7 + 1));
+    assert!(within_time("one port for many profiles", ports.as_bytes()).is_ok());
+    let keys = each(0..many, |n| format!("k{n}: 1\n"));
+    assert!(within_time("unknown keys", keys.as_bytes()).is_err());
+    let one_line = format!("services: {{a: {{command: \"{}\", zzz: 1}}}}", "x".repeat(many * 150));
     assert_eq!(first_code(within_time("one long line", one_line.as_bytes())), Some(Code::UnknownKey));
-    let many = format!("x: [{}]", "a,".repeat(7 << 20));
-    assert_eq!(first_code(within_time("millions of values", many.as_bytes())), Some(Code::TooMuch));
+    let values = format!("x: [{}]", "a,".repeat(many * 70));
+    assert_eq!(first_code(within_time("millions of values", values.as_bytes())), Some(Code::TooMuch));
     let huge = vec![b'#'; (16 << 20) + 1];
     assert_eq!(first_code(within_time("too large", &huge)), Some(Code::TooMuch));
     let comment = vec![b'#'; 16 << 20];
     assert_eq!(first_code(within_time("one comment", &comment)), Some(Code::Missing));
-    let mut multiplied = "environment:\n".to_owned();
-    (0..10_000).for_each(|n| multiplied.push_str(&format!("  V{n}: value\n")));
-    multiplied.push_str(&plain);
+    let multiplied = "environment:\n".to_owned() + &each(0..10_000, |n| format!("  V{n}: value\n")) + &plain;
     assert_eq!(first_code(within_time("environments", multiplied.as_bytes())), Some(Code::TooMuch));
 }
 
@@ -507,7 +535,7 @@ mod never_panics {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             run(&bytes);

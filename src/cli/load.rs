@@ -165,13 +165,11 @@ fn reason(error: &std::io::Error) -> String {
 
 fn read_env_files(parsed: &manifest::Manifest, context: &mut Context) {
     let dotenv = plan::dotenv_file(&context.dir);
-    let read = read_env_file(&dotenv);
+    // Nobody asked for it: a directory of that name (a Python environment) is nothing to complain about.
+    let read = if dotenv.is_dir() { Err(EnvFileError::Missing) } else { read_env_file(&dotenv) };
     context.env_files.insert(dotenv, read);
     for path in plan::wanted_files(parsed, context) {
-        if !context.env_files.contains_key(&path) {
-            let read = read_env_file(&path);
-            context.env_files.insert(path, read);
-        }
+        context.env_files.entry(path).or_insert_with_key(|path| read_env_file(path));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::sys;
 
 /// Where the command was called.
 pub(super) struct Place {
-    place: Where,
+    sought: Where,
     named: bool,
     home: Home,
 }
@@ -41,12 +41,12 @@ impl Place {
         };
         let uid = rustix::process::geteuid().as_raw();
         let home = Home::from_env(uid, |name| std::env::var(name).ok()).map_err(home_error)?;
-        Ok(Self { place, named: global.file.is_some(), home })
+        Ok(Self { sought: place, named: global.file.is_some(), home })
     }
 
     /// The manifest's path, whatever stands in it.
     pub(super) fn manifest(&self) -> Result<PathBuf, CliError> {
-        load::find(&self.place).map_err(|error| self.load_error(error, None))
+        load::find(&self.sought).map_err(|error| self.load_error(error, None))
     }
 
     /// The plan, with the automatic ports of the last time.
@@ -56,7 +56,7 @@ impl Place {
             let file = dir.and_then(|dir| dir.read_stack().ok().flatten());
             file.map(|file| file.auto_ports).unwrap_or_default()
         };
-        load::load_with(&self.place, previous).map_err(|error| self.load_error(error, Some(door)))
+        load::load_with(&self.sought, previous).map_err(|error| self.load_error(error, Some(door)))
     }
 
     /// The stack of this manifest, made on disk where it is new.

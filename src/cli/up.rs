@@ -27,6 +27,7 @@ const TRIES: usize = 5;
 
 /// What the command line asks for.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the switches of the command line")]
 pub(super) struct Wish {
     services: Vec<UnitName>,
     profiles: BTreeSet<String>,

@@ -84,9 +84,8 @@ fn meant(unit: &UnitView, args: &WaitArgs) -> bool {
 
 fn progress(unit: &UnitView, goal: Goal) -> Progress {
     match (goal, unit.state) {
-        (Goal::Ready | Goal::Healthy, State::Completed)
-        | (Goal::Ready, State::Ready | State::Unhealthy)
-        | (Goal::Completed, State::Completed)
+        (Goal::Ready, State::Ready | State::Unhealthy | State::Completed)
+        | (Goal::Healthy | Goal::Completed, State::Completed)
         | (Goal::Stopped, State::Stopped | State::Completed | State::Failed) => Progress::Reached,
         (Goal::Healthy, State::Ready) if unit.health != Health::Unhealthy => Progress::Reached,
         (Goal::Ready | Goal::Healthy | Goal::Completed, State::Failed | State::Stopped) => Progress::Never,

@@ -19,6 +19,7 @@ use std::os::unix::net::UnixStream;
 
 pub use protocol::{FromKeeper, LogSpec, Spec};
 
+use crate::domain::Failure;
 use crate::sys::{reaper, signals};
 
 /// No manifest makes a spec that is longer than this.
@@ -26,7 +27,8 @@ const LONGEST_SPEC: usize = 64 << 20;
 
 /// The whole life of a keeper: `devstack __keeper`, with one end of a socket pair as standard input.
 ///
-/// Gives the exit code of the process: 0 where a service was held until nothing of it was left.
+/// Gives the exit code of the process: 0 where a service was held until nothing of it was left, 1 where it could not be
+/// started (told as [`FromKeeper::NotStarted`]), 125 where nobody said what to start.
 #[must_use]
 pub fn run() -> i32 {
     reaper::close_foreign_descriptors();
@@ -47,7 +49,18 @@ pub fn run() -> i32 {
     reaper::set_own_name(c"devstack-keeper");
     // Where there is none, direct children are all that can be proven; `doctor` says so.
     let _ = reaper::become_subreaper();
-    let Some(spec) = read_spec(&mut supervisor) else { return 125 };
+    // Relative paths are the service's matter; this process holds no directory that someone wants to unmount.
+    let _ = std::env::set_current_dir("/");
+    let Some(line) = read_line(&mut supervisor) else { return 125 };
+    let spec: Spec = match serde_json::from_slice(&line) {
+        Ok(spec) => spec,
+        Err(error) => {
+            let reason = format!("its keeper does not understand what it shall start: {error}");
+            talk::tell_once(&mut supervisor, &FromKeeper::NotStarted { why: Failure::Start { reason } });
+            return 125;
+        }
+    };
+    drop(line);
     let Some(hold) = start::start(&spec, supervisor) else { return 1 };
     drop(spec);
     reaper::give_back_memory();
@@ -56,14 +69,14 @@ pub fn run() -> i32 {
 }
 
 /// The first line. `None` where the supervisor is gone before it has said all.
-fn read_spec(supervisor: &mut UnixStream) -> Option<Spec> {
+fn read_line(supervisor: &mut UnixStream) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     let mut chunk = [0_u8; 4096];
     while line.len() < LONGEST_SPEC {
         let count = supervisor.read(&mut chunk).ok().filter(|count| *count > 0)?;
         line.extend_from_slice(&chunk[..count]);
         if line.last() == Some(&b'\n') {
-            return serde_json::from_slice(&line).ok();
+            return Some(line);
         }
     }
     None

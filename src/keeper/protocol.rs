@@ -19,7 +19,7 @@ pub struct Spec {
     pub unit: UnitName,
     /// Its life.
     pub life: Life,
-    /// The life's mark, also in `environment` as `DEVSTACK_LIFE`.
+    /// The life's mark, also in `environment` as `DEVSTACK_LIFE`; the marking memfd is named `devstack:MARK`.
     pub mark: Mark,
     /// Program and arguments; never empty.
     pub argv: Vec<String>,
@@ -35,7 +35,8 @@ pub struct Spec {
     pub socket: PathBuf,
     /// Where the keeper appends [`crate::store::RecordLine`]s, the life's part of the ledger; it exists.
     pub record: PathBuf,
-    /// Where it binds a datagram socket for `sd_notify`, if the unit has a notify probe.
+    /// Where it binds a datagram socket for `sd_notify`, if the unit has a notify probe; `@name` is in the abstract
+    /// namespace. The service finds the address in `NOTIFY_SOCKET`.
     pub notify: Option<PathBuf>,
     /// Where output goes.
     pub log: LogSpec,

@@ -21,8 +21,13 @@ pub(super) fn locate(text: &str, start: usize, end: usize) -> Span {
     on_one_line(text, start, end, line, before[line_start..].chars().count() + 1)
 }
 
-fn floor(text: &str, at: usize) -> usize {
-    text.floor_char_boundary(at)
+/// The last place at or before `at` where a character begins.
+pub(super) fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 fn small(number: usize) -> u32 {

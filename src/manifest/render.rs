@@ -3,6 +3,7 @@
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::Span;
+use super::place::floor;
 use super::problem::{MOST_KEPT, Problem};
 
 /// So many problems are shown; nobody mends more at a time.
@@ -27,12 +28,12 @@ pub fn render(problems: &[Problem], source_name: &str, text: &str, colour: bool)
     let count = problems.len();
     let more = count.saturating_sub(MOST_SHOWN);
     let least = if count >= MOST_KEPT { "at least " } else { "" };
-    match (count, more) {
-        (0 | 1, _) => {}
-        (_, 0) => out.push_str(&format!("{count} problems in {source_name}\n")),
-        _ => out.push_str(&format!("and {least}{more} more: {least}{count} problems in {source_name}\n")),
-    }
-    out
+    let total = match (count, more) {
+        (0 | 1, _) => String::new(),
+        (_, 0) => format!("{count} problems in {source_name}\n"),
+        _ => format!("and {least}{more} more: {least}{count} problems in {source_name}\n"),
+    };
+    out + &total
 }
 
 fn group<'a>(problem: &'a Problem, source_name: &'a str, text: &'a str) -> Group<'a> {
@@ -66,7 +67,7 @@ fn places<'a>(problem: &'a Problem, source_name: &'a str, text: &'a str) -> Vec<
     let range = |span: Span| {
         let start = (span.start as usize).clamp(offset, offset + piece.len()) - offset;
         let end = (span.end as usize).clamp(offset + start, offset + piece.len()) - offset;
-        piece.floor_char_boundary(start)..piece.floor_char_boundary(end)
+        floor(piece, start)..floor(piece, end)
     };
     let mut mark = AnnotationKind::Primary.span(range(primary));
     if let Some(note) = &problem.note {
@@ -87,8 +88,8 @@ fn places<'a>(problem: &'a Problem, source_name: &'a str, text: &'a str) -> Vec<
 
 /// The lines that hold `begin..end`, with one line before; none if they are too long to show.
 fn piece(text: &str, begin: usize, end: usize, line: Option<u32>) -> Option<(&str, usize, usize)> {
-    let begin = text.floor_char_boundary(begin);
-    let end = text.floor_char_boundary(end.max(begin));
+    let begin = floor(text, begin);
+    let end = floor(text, end.max(begin));
     let start = text[..begin].rfind('\n').map_or(0, |newline| newline + 1);
     let stop = text[end..].find('\n').map_or(text.len(), |newline| end + newline);
     (stop - start <= MOST_SOURCE).then(|| (&text[start..stop], start, line.unwrap_or(1) as usize))

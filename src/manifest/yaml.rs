@@ -16,7 +16,7 @@ use super::{Code, Problem, Span, Text, problem::Problems};
 /// Deepest nesting; far above what a manifest needs, far below what recursion can bear.
 const MAX_DEPTH: usize = 64;
 /// Most values once all aliases are written out.
-const MAX_NODES: usize = 2_000_000;
+const MAX_NODES: usize = 1_000_000;
 /// So many keys are compared pair by pair, which is quicker than a table.
 const FEW: usize = 12;
 /// So many bytes of text count as one value more.
@@ -110,7 +110,8 @@ impl Builder<'_> {
                 let place = self.span(span);
                 let message = format!("no anchor `&{name}` stands before this alias");
                 self.problems.push(Problem::at(Code::Syntax, place, message));
-                self.add(Built { node: Node::new(place, Kind::Bad), weight: 1, height: 0 })
+                self.add(Built { node: Node::new(place, Kind::Bad), weight: 1, height: 0 });
+                Ok(())
             }
             Event::Scalar(value, style, anchor, tag) => {
                 self.scalar(&value, style, anchor, tag.as_deref(), self.span(span))
@@ -152,7 +153,8 @@ impl Builder<'_> {
             return Err(too_deep(at));
         }
         self.count(built.weight, at)?;
-        self.add(Built { node: Node::new(at, built.node.kind), ..built })
+        self.add(Built { node: Node::new(at, built.node.kind), ..built });
+        Ok(())
     }
 
     fn scalar(
@@ -175,13 +177,15 @@ impl Builder<'_> {
         };
         let merge = style == ScalarStyle::Plain && !tagged_text && value == "<<";
         if merge && self.awaits_key() {
-            return self.merge_key(at);
+            self.merge_key(at);
+            return Ok(());
         }
         let built = Built { node: Node::new(at, kind), weight, height: 0 };
         if anchor != 0 {
             self.anchors.insert(anchor, built.clone());
         }
-        self.add(built)
+        self.add(built);
+        Ok(())
     }
 
     fn tag_is_known(&mut self, tag: Option<&yaml::Tag>, at: Span) -> bool {
@@ -225,14 +229,15 @@ impl Builder<'_> {
         if frame.anchor != 0 {
             self.anchors.insert(frame.anchor, built.clone());
         }
-        self.add(built)
+        self.add(built);
+        Ok(())
     }
 
     /// Puts a finished value where it belongs.
-    fn add(&mut self, built: Built) -> Step {
+    fn add(&mut self, built: Built) {
         let Some(frame) = self.frames.last_mut() else {
             self.root = Some(built);
-            return Ok(());
+            return;
         };
         frame.weight += built.weight;
         frame.height = frame.height.max(built.height + 1);
@@ -259,14 +264,13 @@ impl Builder<'_> {
                 }
             },
         }
-        Ok(())
     }
 
     fn awaits_key(&self) -> bool {
         matches!(self.frames.last(), Some(Frame { shape: Shape::Map { key: None, .. }, .. }))
     }
 
-    fn merge_key(&mut self, at: Span) -> Step {
+    fn merge_key(&mut self, at: Span) {
         if let Some(Frame { shape: Shape::Map { key, merges, .. }, .. }) = self.frames.last_mut() {
             if let Some(first) = merges.first() {
                 let problem = Problem::at(Code::Duplicate, at, "`<<` stands here twice");
@@ -275,7 +279,6 @@ impl Builder<'_> {
             }
             *key = Some(Key::Merge);
         }
-        Ok(())
     }
 
     /// Adds what `<<` names; a key that is there already wins. Gives what the added values weigh.

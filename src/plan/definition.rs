@@ -12,7 +12,7 @@ use super::{CommandPlan, Probe, UnitPlan};
 #[derive(Serialize)]
 struct Definition<'u> {
     command: &'u CommandPlan,
-    working_dir: &'u std::path::Path,
+    working_dir: std::borrow::Cow<'u, str>,
     environment: &'u std::collections::BTreeMap<String, String>,
     user: &'u Option<String>,
     ports: Vec<u16>,
@@ -25,16 +25,16 @@ struct Definition<'u> {
 pub(super) fn definition(unit: &UnitPlan) -> String {
     let definition = Definition {
         command: &unit.command,
-        working_dir: &unit.working_dir,
+        // A path that is no UTF-8 cannot be written as JSON.
+        working_dir: unit.working_dir.to_string_lossy(),
         environment: &unit.environment,
         user: &unit.user,
         ports: unit.ports.iter().map(|port| port.number).collect(),
         logs: unit.logs,
         notify: unit.gate.contains(&Probe::Notify),
     };
-    // A path that is no UTF-8 cannot be written as JSON; the debug form is as stable and only longer.
-    let bytes =
-        serde_json::to_vec(&definition).unwrap_or_else(|_| format!("{:?}", unit.working_dir).into_bytes());
+    // Only keys that are no text could fail here, and there are none.
+    let bytes = serde_json::to_vec(&definition).unwrap_or_default();
     format!("{:016x}", fnv1a(&bytes))
 }
 

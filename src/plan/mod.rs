@@ -20,7 +20,7 @@ mod types;
 mod unit;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use context::{AutoPorts, Context, EnvFileError, WantedPorts, auto_port_key};
@@ -50,9 +50,9 @@ pub fn wanted_files(manifest: &Manifest, context: &Context) -> Vec<PathBuf> {
         .iter()
         .chain(std::iter::once(&manifest.defaults).chain(services).flat_map(|settings| &settings.env_files))
         .collect();
-    let unique: BTreeMap<PathBuf, ()> = files
+    let unique: BTreeSet<PathBuf> = files
         .into_iter()
-        .filter_map(|file| Some((judge::absolute(&context.dir, &judge.text(&file.path)?), ())))
+        .filter_map(|file| Some(judge::absolute(&context.dir, &judge.text(&file.path)?)))
         .collect();
-    unique.into_keys().collect()
+    unique.into_iter().collect()
 }

@@ -95,7 +95,7 @@ impl Writer {
             Yaml::Map(own.map(|(name, value)| self.named(name, value)).collect()),
         ));
         fields.extend(unit.user.as_ref().map(|user| field("user", self.text(user))));
-        fields.push(field("ports", self.ports(&unit.ports)));
+        fields.push(field("ports", ports(&unit.ports)));
         let arrows = unit.depends_on.iter().map(|arrow| self.arrow(arrow)).collect();
         fields.push(field("depends_on", Yaml::Map(arrows)));
         self.checks(unit, &mut fields);
@@ -120,16 +120,6 @@ impl Writer {
         match command {
             CommandPlan::Shell(line) => self.text(line),
             CommandPlan::Exec(argv) => Yaml::List(argv.iter().map(|argument| self.text(argument)).collect()),
-        }
-    }
-
-    fn ports(&self, ports: &[PortPlan]) -> Yaml {
-        let number = |port: &PortPlan| Yaml::Number(port.number.into());
-        let named: Option<Fields> =
-            ports.iter().map(|port| Some((port.name.clone()?, number(port)))).collect();
-        match named {
-            Some(named) if !ports.is_empty() => Yaml::Map(named),
-            Some(_) | None => Yaml::List(ports.iter().map(number).collect()),
         }
     }
 
@@ -194,6 +184,15 @@ impl Writer {
     }
 }
 
+fn ports(ports: &[PortPlan]) -> Yaml {
+    let number = |port: &PortPlan| Yaml::Number(port.number.into());
+    let named: Option<Fields> = ports.iter().map(|port| Some((port.name.clone()?, number(port)))).collect();
+    match named {
+        Some(named) if !ports.is_empty() => Yaml::Map(named),
+        Some(_) | None => Yaml::List(ports.iter().map(number).collect()),
+    }
+}
+
 fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -211,11 +210,8 @@ fn restart(policy: RestartPolicy) -> String {
 fn duration(span: Duration) -> Yaml {
     let (seconds, millis) = (span.as_secs(), span.subsec_millis());
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"), (millis.into(), "ms")];
-    let text: String = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, unit)| format!("{number}{unit}"))
-        .collect();
+    let there = parts.iter().filter(|(number, _)| *number > 0);
+    let text = there.map(|(number, unit)| format!("{number}{unit}")).collect::<Vec<_>>().concat();
     Yaml::Text(if text.is_empty() { "0s".to_owned() } else { text })
 }
 

@@ -120,8 +120,9 @@ fn port_table<'m>(manifest: &'m Manifest, stages: &[Stage]) -> PortTable<'m> {
     PortTable::Known(known.chain(broken).collect())
 }
 
+/// What an environment takes in each unit, with the map around it.
 fn bytes(layer: &unit::Layer) -> usize {
-    layer.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len)).sum()
+    layer.iter().map(|(name, value)| 64 + name.len() + value.as_ref().map_or(0, String::len)).sum()
 }
 
 /// Fills in each unit's dependencies; gives them by number as well.

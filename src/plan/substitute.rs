@@ -135,7 +135,7 @@ impl<S: Source> Run<'_, S> {
         let argument = close - operator.len().saturating_sub(1);
         match (operator.chars().next(), value) {
             (None, _) if colon => self.unreadable(dollar, close),
-            (None, Some(value)) | (Some('-' | '?'), Some(value)) => out.push_str(value),
+            (None | Some('-' | '?'), Some(value)) => out.push_str(value),
             (None, None) => self.unset(name, dollar, close),
             (Some('-'), None) | (Some('+'), Some(_)) => self.argument(argument, close, depth, out),
             (Some('+'), None) => {}

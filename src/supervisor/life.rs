@@ -42,6 +42,7 @@ pub(super) type Key = (UnitName, Life);
 pub(super) type Lives = Rc<RefCell<BTreeMap<Key, Held>>>;
 
 /// One life.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that is learnt once")]
 pub(super) struct Held {
     /// The plan that it was started by.
     pub(super) plan: Arc<UnitPlan>,
@@ -125,9 +126,9 @@ async fn listen(
     socket.set_nonblocking(true)?;
     let (read, mut write) = UnixStream::from_std(socket)?.into_split();
     if let Some(spec) = spec {
-        let mut line = serde_json::to_vec(&spec)?;
-        line.push(b'\n');
-        write.write_all(&line).await?;
+        let mut text = serde_json::to_vec(&spec)?;
+        text.push(b'\n');
+        write.write_all(&text).await?;
     }
     let mut lines = BufReader::new(read).lines();
     while let Some(line) = lines.next_line().await? {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::life::{Held, Key};
-use crate::cage::{Cage, Depth, World};
+use crate::cage::{Cage, Depth, Member, World};
 use crate::domain::{Health, Life, StackView, State, UnitView};
 use crate::plan::{Plan, UnitPlan};
 use crate::store::{LifeRecord, StackDir, read_records};
@@ -19,7 +19,7 @@ pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
     for unit in units {
         let held = lives.get(&(unit.name.clone(), unit.life));
         let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };
-        unit.processes = cage.census(&mut world, Depth::Tree).iter().map(|member| member.view()).collect();
+        unit.processes = cage.census(&mut world, Depth::Tree).iter().map(Member::view).collect();
     }
 }
 
@@ -70,7 +70,7 @@ fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut Worl
     let pid = leader.pid.get();
     view.leader = Some(leader);
     (view.pid, view.pgid, view.sid) = (Some(pid), Some(pid), Some(pid));
-    view.processes = members.iter().map(|member| member.view()).collect();
+    view.processes = members.iter().map(Member::view).collect();
     Some(view)
 }
 

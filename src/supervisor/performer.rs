@@ -215,8 +215,8 @@ impl Performer {
     pub(super) fn perform(&mut self, action: Action, stack: &Stack) {
         match action {
             Action::Start { plan, life } => self.births.push_back((plan, life)),
-            Action::WatchGate { unit, life } => self.watch_gate((unit, life)),
-            Action::WatchHealth { unit, life } => self.watch_health((unit, life)),
+            Action::WatchGate { unit, life } => self.watch_gate(&(unit, life)),
+            Action::WatchHealth { unit, life } => self.watch_health(&(unit, life)),
             Action::Unwatch { unit, life } => {
                 if let Some(held) = self.lives.borrow_mut().get_mut(&(unit, life)) {
                     held.probes.drain(..).for_each(|probe| probe.abort());
@@ -224,11 +224,11 @@ impl Performer {
             }
             Action::Examine { unit, life } => self.examine(unit, life),
             Action::StopCommand { unit, life } => self.stop_command(unit, life),
-            Action::Ask { target, signal } => self.ask(target, signal),
-            Action::Kill { target } => self.kill(target),
-            Action::Retire { unit, life } => self.retire(unit, life),
+            Action::Ask { target, signal } => self.ask(&target, signal),
+            Action::Kill { target } => self.kill(&target),
+            Action::Retire { unit, life } => self.retire(&unit, life),
             Action::Seek => self.seek(),
-            Action::Verify { units } => self.verify(units, stack),
+            Action::Verify { units } => self.verify(units.as_deref(), stack),
             Action::Reply { .. } => {}
         }
     }
@@ -248,13 +248,13 @@ impl Performer {
         let Some((plan, life)) = self.births.pop_front() else { return };
         if let Err(why) = self.bear(&plan, life) {
             remove_record(&self.dir, &plan.name, life);
-            self.tell(Event::NotStarted { unit: plan.name.clone(), life, why });
+            self.tell(Event::NotStarted { unit: plan.name.clone(), life, why: *why });
         }
     }
 
-    fn bear(&mut self, plan: &Arc<UnitPlan>, life: Life) -> Result<(), Failure> {
+    fn bear(&mut self, plan: &Arc<UnitPlan>, life: Life) -> Result<(), Box<Failure>> {
         if let Some((port, holder)) = self.ports.taken(plan.ports.iter().map(|port| port.number)) {
-            return Err(Failure::PortInUse { port, holder });
+            return Err(Box::new(Failure::PortInUse { port, holder }));
         }
         let unit = plan.name.clone();
         let log_from = Position::now(&self.dir.log(&unit)).unwrap_or_default();
@@ -270,7 +270,7 @@ impl Performer {
             life,
             self.cgroups.as_deref(),
         );
-        let begun = begun.map_err(|error| start_failure(&error))?;
+        let begun = begun.map_err(|error| Box::new(start_failure(&error)))?;
         let mut held = Held::new(Arc::clone(plan), begun.mark, begun.cgroup, log_from);
         held.keeper = Some(begun.keeper);
         self.lives.borrow_mut().insert((unit.clone(), life), held);
@@ -298,12 +298,12 @@ impl Performer {
         }
     }
 
-    fn watch_gate(&mut self, key: Key) {
-        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else {
+    fn watch_gate(&mut self, key: &Key) {
+        let Some(context) = self.lives.borrow().get(key).map(|held| self.context(key, held)) else {
             return;
         };
         let mut lives = self.lives.borrow_mut();
-        let Some(held) = lives.get_mut(&key) else { return };
+        let Some(held) = lives.get_mut(key) else { return };
         let slowest =
             held.plan.health.as_ref().map_or(GATE_SLOWEST, |health| health.interval.min(GATE_SLOWEST));
         for (number, probe) in held.plan.gate.clone().into_iter().enumerate() {
@@ -318,14 +318,14 @@ impl Performer {
         }
     }
 
-    fn watch_health(&mut self, key: Key) {
-        let Some(context) = self.lives.borrow().get(&key).map(|held| self.context(&key, held)) else {
+    fn watch_health(&mut self, key: &Key) {
+        let Some(context) = self.lives.borrow().get(key).map(|held| self.context(key, held)) else {
             return;
         };
         let mut lives = self.lives.borrow_mut();
-        let Some(held) = lives.get_mut(&key) else { return };
+        let Some(held) = lives.get_mut(key) else { return };
         let Some(plan) = held.plan.health.clone() else { return };
-        let (facts, (unit, life)) = (self.facts.clone(), key);
+        let (facts, (unit, life)) = (self.facts.clone(), key.clone());
         let tell = move |answer| {
             let _ = facts.send(Fact::Event(Event::Checked { unit: unit.clone(), life, answer }));
         };
@@ -364,8 +364,8 @@ impl Performer {
         held.probes.push(task.abort_handle());
     }
 
-    fn ask(&mut self, target: Target, signal: Signal) {
-        let outcome = match &target {
+    fn ask(&mut self, target: &Target, signal: Signal) {
+        let outcome = match target {
             Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.ask(signal)),
             Target::Life { unit, life } => {
                 let mut lives = self.lives.borrow_mut();
@@ -379,14 +379,14 @@ impl Performer {
         let outcome = outcome.unwrap_or_default();
         let heard = u32::try_from(outcome.heard.len()).unwrap_or(u32::MAX);
         let refused = outcome.refused.iter().map(|one| one.process).collect();
-        self.write_receipts(&target, signal, outcome.heard, false);
-        self.write_receipts(&target, signal, outcome.refused, true);
+        self.write_receipts(target, signal, outcome.heard, false);
+        self.write_receipts(target, signal, outcome.refused, true);
         self.tell(Event::Asked { target: target.clone(), heard, refused });
-        self.wait_for_ends(&target);
+        self.wait_for_ends(target);
     }
 
-    fn kill(&mut self, target: Target) {
-        let outcome = match &target {
+    fn kill(&mut self, target: &Target) {
+        let outcome = match target {
             Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.kill()),
             Target::Life { unit, life } => {
                 let mut lives = self.lives.borrow_mut();
@@ -400,9 +400,9 @@ impl Performer {
         let outcome = outcome.unwrap_or_default();
         let forced = outcome.forced.iter().map(|one| (one.process, one.command.clone())).collect();
         let survivors = outcome.survivors;
-        self.write_receipts(&target, Signal::KILL, outcome.forced, false);
+        self.write_receipts(target, Signal::KILL, outcome.forced, false);
         self.tell(Event::Killed { target: target.clone(), forced, survivors });
-        self.wait_for_ends(&target);
+        self.wait_for_ends(target);
     }
 
     /// While a target is being ended, each end is told: who was born meanwhile must be asked too.
@@ -443,7 +443,7 @@ impl Performer {
         }));
     }
 
-    fn retire(&mut self, unit: UnitName, life: Life) {
+    fn retire(&mut self, unit: &UnitName, life: Life) {
         let Some(mut held) = self.lives.borrow_mut().remove(&(unit.clone(), life)) else { return };
         held.end_tasks();
         if let Some(mut keeper) = held.keeper.take() {
@@ -453,7 +453,7 @@ impl Performer {
         if let Some(leaf) = held.cage.and_then(|cage| cage.cgroup).or(held.leaf) {
             let _ = leaf.remove();
         }
-        remove_record(&self.dir, &unit, life);
+        remove_record(&self.dir, unit, life);
     }
 
     /// All that is known of the stack beyond single lives.
@@ -479,8 +479,8 @@ impl Performer {
         self.tell(Event::Sought { strays: sought.strays, left_alone: sought.left_alone });
     }
 
-    fn verify(&mut self, units: Option<Vec<UnitName>>, stack: &Stack) {
-        let ports: BTreeSet<u16> = match &units {
+    fn verify(&mut self, units: Option<&[UnitName]>, stack: &Stack) {
+        let ports: BTreeSet<u16> = match units {
             None => self.ports_declared.clone(),
             Some(units) => {
                 let plans = units.iter().filter_map(|unit| stack.unit_plan(unit));
@@ -488,7 +488,7 @@ impl Performer {
             }
         };
         let ports: Vec<u16> = ports.into_iter().collect();
-        let (survivors, ports) = cage::verify(&self.stack_facts(), units.as_deref(), &ports);
+        let (survivors, ports) = cage::verify(&self.stack_facts(), units, &ports);
         self.tell(Event::Verified { survivors, ports });
     }
 

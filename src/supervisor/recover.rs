@@ -66,14 +66,13 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     held.ready_noted = record.ready;
     held.notified.send_replace(record.notified);
     held.cage = Some(cage);
-    match socket {
-        Some(socket) => converse(key.clone(), socket, None, performer.facts.clone()),
-        None => {
-            held.orphaned = true;
-            held.exit_told = record.exit.is_some();
-            let target = Target::Life { unit: key.0.clone(), life: key.1 };
-            let _ = performer.facts.send(Fact::Ended(target));
-        }
+    if let Some(socket) = socket {
+        converse(key.clone(), socket, None, performer.facts.clone());
+    } else {
+        held.orphaned = true;
+        held.exit_told = record.exit.is_some();
+        let target = Target::Life { unit: key.0.clone(), life: key.1 };
+        let _ = performer.facts.send(Fact::Ended(target));
     }
     let orphaned = held.orphaned;
     performer.lives.borrow_mut().insert(key.clone(), held);

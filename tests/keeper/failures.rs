@@ -1,10 +1,15 @@
 //! What cannot be started is told at once, with evidence.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
 use devstack::domain::{Exit, Failure};
-use devstack::keeper::RecordLine;
+use devstack::store::RecordLine;
 
 use crate::world::World;
 
@@ -64,18 +69,18 @@ fn an_unknown_user_is_told() {
 #[test]
 fn a_service_becomes_its_user_where_that_is_allowed() {
     let mut world = World::shell("id -u; id -G; echo opened > /dev/stderr");
-    world.spec.user = Some("65534".to_owned());
+    world.spec.user = Some("54321".to_owned());
     world.spec.working_dir = "/".into();
     let mut keeper = world.start();
     if rustix::process::geteuid().is_root() {
         assert_eq!(keeper.whole_life(), Exit::Code(0));
         let text = keeper.text();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!((lines[0], lines[2]), ("65534", "opened"), "{text}");
+        assert_eq!((lines[0], lines[2]), ("54321", "opened"), "{text}");
         assert!(!lines[1].split(' ').any(|group| group == "0"), "{text}");
     } else {
         let reason = "only root can become another user".to_owned();
-        assert_eq!(keeper.not_started(), Failure::User { user: "65534".to_owned(), reason });
+        assert_eq!(keeper.not_started(), Failure::User { user: "54321".to_owned(), reason });
     }
 }
 
@@ -98,14 +103,17 @@ fn a_script_without_a_first_line_is_run_by_the_shell() {
 
 #[test]
 fn a_keeper_without_a_spec_ends() {
-    use std::os::fd::OwnedFd;
-    use std::os::unix::net::UnixStream;
-    use std::process::{Command, Stdio};
-
-    let (ours, theirs) = UnixStream::pair().expect("a pair");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_devstack"));
-    let mut child =
-        command.arg("__keeper").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().expect("it starts");
-    drop((command, ours));
-    assert_eq!(child.wait().expect("it ends").code(), Some(125));
+    for (line, told) in [("", ""), ("{}\n", "does not understand")] {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devstack"));
+        command.arg("__keeper").stdin(Stdio::from(OwnedFd::from(theirs)));
+        let mut child = command.spawn().expect("it starts");
+        drop(command);
+        ours.write_all(line.as_bytes()).expect("it reads");
+        ours.shutdown(Shutdown::Write).expect("open so far");
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains(told) && answer.is_empty() == told.is_empty(), "{answer:?}");
+        assert_eq!(child.wait().expect("it ends").code(), Some(125));
+    }
 }

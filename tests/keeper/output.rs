@@ -99,6 +99,21 @@ fn a_stray_that_holds_the_pipe_holds_nobody_up() {
 }
 
 #[test]
+fn a_stray_that_floods_the_pipe_holds_nobody_up() {
+    let mut world = World::shell("read word < gate").with_gate();
+    world.spec.log.max_files = 2;
+    let mut keeper = world.start();
+    let leader = keeper.leader();
+    let mut stray =
+        fs::OpenOptions::new().write(true).open(format!("/proc/{}/fd/1", leader.pid)).expect("a write end");
+    let flood = std::thread::spawn(move || while stray.write_all(&[b'x'; 4096]).is_ok() {});
+    keeper.release();
+    assert_eq!(keeper.exit(), Exit::Code(0));
+    keeper.empties();
+    flood.join().expect("it ends when nobody reads any more");
+}
+
+#[test]
 fn a_log_that_nobody_can_write_is_told_before_anything_runs() {
     let mut world = World::shell("touch ran");
     world.spec.log.path = world.path("missing/api.log");

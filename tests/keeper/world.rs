@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use devstack::domain::{Exit, Failure, Life, Mark, ProcId, UnitName};
-use devstack::keeper::{FromKeeper, LogSpec, RecordLine, Spec};
+use devstack::keeper::{FromKeeper, LogSpec, Spec};
+use devstack::store::RecordLine;
 use devstack::store::log::rotated_path;
 use tempfile::TempDir;
 

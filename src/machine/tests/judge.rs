@@ -286,7 +286,11 @@ impl Judge {
                 if report.clean && world.anything(units.as_ref()) {
                     return Err(format!("{id} is told clean and something lives"));
                 }
-                if !report.clean && !world.tainted && !world.held_port && down.units.is_none() {
+                let free = report.ports.iter().all(|port| port.free);
+                if report.clean && !free {
+                    return Err(format!("{id} is told clean and a port is held"));
+                }
+                if !report.clean && free && !world.tainted && down.units.is_none() {
                     // Everything here can be ended, so everything must have been.
                     return Err(format!("{id} could be clean and is not: {report:?}"));
                 }
@@ -386,7 +390,7 @@ pub(super) fn restless(stack: &Stack, world: &World) -> Verdict {
         let kill = format!("kill {:?}", unit.target());
         let moves = match &unit.phase {
             Phase::Resting(_) | Phase::Ready { .. } | Phase::Survived { .. } => true,
-            Phase::Queued => stack.up.is_some(),
+            Phase::Queued => stack.up.is_some() && waits_for_somebody(unit, stack),
             Phase::Starting { .. } => world.is_owed(&format!("start {name} {life}")),
             Phase::Examining { fault: Fault::NotReady { .. } | Fault::Unhealthy { .. }, .. } => {
                 world.is_owed(&format!("examine {name} {life}"))
@@ -401,5 +405,27 @@ pub(super) fn restless(stack: &Stack, world: &World) -> Verdict {
             return Err(format!("{name} {life} waits for nothing: {:?}", unit.phase));
         }
     }
+    let looked = world.is_owed("verify");
+    let units = stack.units.values().any(is_moving);
+    if stack.up.is_some() && !(units || looked) {
+        return Err("an up waits for nothing".to_owned());
+    }
+    let strays = world.is_owed("kill Strays") || stack.next_deadline().is_some();
+    if stack.down.is_some() && !(units || looked || strays || world.is_owed("seek")) {
+        return Err("a down waits for nothing".to_owned());
+    }
+    if !stack.waiting.is_empty() && stack.up.is_none() && stack.down.is_none() {
+        return Err("an up stands in line before an empty counter".to_owned());
+    }
     Ok(())
+}
+
+/// Something will come of it without any further request.
+fn is_moving(unit: &Unit) -> bool {
+    !matches!(unit.phase, Phase::Resting(_) | Phase::Ready { .. } | Phase::Survived { .. })
+}
+
+fn waits_for_somebody(unit: &Unit, stack: &Stack) -> bool {
+    let needed = unit.plan.depends_on.iter().filter_map(|dependency| stack.units.get(&dependency.unit));
+    needed.into_iter().any(is_moving)
 }

@@ -162,7 +162,9 @@ impl World {
 
     /// Sends an event on its way: mostly fast, sometimes not.
     fn tell(&mut self, channel: &str, event: Event) {
-        let lag = if self.rng.chance(3 + 3 * self.wild) { 300 } else { 8 };
+        // A look at everything takes its time, and is old when it arrives.
+        let slow = channel == "verify" || self.rng.chance(3 + 3 * self.wild);
+        let lag = if slow { 300 } else { 8 };
         let at = self.now + self.rng.below(lag);
         let last = self.channels.entry(channel.to_owned()).or_default();
         *last = at.max(*last);
@@ -426,9 +428,10 @@ impl World {
             return;
         };
         let interval = words::millis(plan.interval);
-        // Sick for a second, then well for three: it can heal.
+        // Sick for a second, then well for three, with a bad answer now and then: it can heal.
+        let flicker = self.rng.chance(15);
         let sick = cage.habit.sick_after.is_some_and(|after| {
-            self.now >= cage.born + after && (self.now - cage.born - after) % 4000 < 1000
+            self.now >= cage.born + after && (flicker || (self.now - cage.born - after) % 4000 < 1000)
         });
         let answer = if sick { bad("500") } else { Answer::Good };
         self.tell(key.0.as_str(), Event::Checked { unit: key.0.clone(), life: key.1, answer });

@@ -89,34 +89,19 @@ impl Reader<'_> {
         if !self.problems.worth_a_hint() {
             return self.report(problem);
         }
-        let hint = match meant(name, table) {
-            Some(near) => format!("is `{near}` meant?"),
-            None => {
+        let hint = meant(name, table).map_or_else(
+            || {
                 let there = lines(table).filter(|(_, used)| matches!(used, Use::Read(_)));
                 let all: Vec<&str> = there.map(|(known, _)| *known).collect();
                 format!("its keys are {}; your own may begin with `x-`", all.join(", "))
-            }
-        };
+            },
+            |near| format!("is `{near}` meant?"),
+        );
         self.report(problem.hint(hint));
     }
 
-    /// Says that a value has the wrong shape. Silent where the value itself was reported.
-    pub(super) fn wrong(&mut self, key: &str, node: &Node, wanted: &str) -> Option<Problem> {
-        match node.kind {
-            Kind::Bad => None,
-            Kind::Null => Some(Problem::at(Code::WrongType, node.span, format!("`{key}` is empty"))),
-            Kind::Scalar { .. } | Kind::List(_) | Kind::Map(_) => {
-                let message = format!("`{key}` must be {wanted}, not {}", node.word());
-                Some(Problem::at(Code::WrongType, node.span, message))
-            }
-        }
-        .map(|problem| {
-            if node.word() == "nothing" { problem.hint(format!("it must be {wanted}")) } else { problem }
-        })
-    }
-
     pub(super) fn wrong_now(&mut self, key: &str, node: &Node, wanted: &str) {
-        if let Some(problem) = self.wrong(key, node, wanted) {
+        if let Some(problem) = wrong(key, node, wanted) {
             self.report(problem);
         }
     }
@@ -142,7 +127,7 @@ impl Reader<'_> {
             Kind::List(items) => self.texts_in(key, items),
             Kind::Scalar { value, .. } => {
                 let hint = format!("write `{key}: [{value}]`");
-                let problem = self.wrong(key, &entry.value, "a list").map(|problem| problem.hint(hint));
+                let problem = wrong(key, &entry.value, "a list").map(|problem| problem.hint(hint));
                 self.problems_from(problem);
                 Vec::new()
             }
@@ -253,6 +238,21 @@ impl Reader<'_> {
         let problem = Problem::at(Code::BadName, name.span, format!("{text:?} cannot be a name in `{key}`"));
         self.report(problem.hint("a name holds no `=`, `$` or blanks"));
         false
+    }
+}
+
+/// What is wrong with a value of the wrong shape; nothing where the value itself was reported already.
+pub(super) fn wrong(key: &str, node: &Node, wanted: &str) -> Option<Problem> {
+    match node.kind {
+        Kind::Bad => None,
+        Kind::Null => {
+            let problem = Problem::at(Code::WrongType, node.span, format!("`{key}` is empty"));
+            Some(problem.hint(format!("it must be {wanted}")))
+        }
+        Kind::Scalar { .. } | Kind::List(_) | Kind::Map(_) => {
+            let message = format!("`{key}` must be {wanted}, not {}", node.word());
+            Some(Problem::at(Code::WrongType, node.span, message))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::manifest::node::{Entry, Kind, Node};
 use crate::manifest::{Arrow, Code, PortEntry, Problem, Settings, Text};
 
 use super::check;
-use super::reader::{Line, Reader, Use};
+use super::reader::{Line, Reader, Use, wrong};
 
 /// Keys of a service that also make sense for all of them.
 const SHARED: &[Line<Settings>] = &[
@@ -63,7 +63,7 @@ const LOGS: &[Line<Settings>] = &[
 pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, settings: &mut Settings) -> bool {
     let name = &*entry.key.value;
     if let Kind::Scalar { value, .. } = &entry.value.kind {
-        let problem = reader.wrong(name, &entry.value, "a map");
+        let problem = wrong(name, &entry.value, "a map");
         let hint = format!("write `{name}: {{ command: {value} }}`");
         reader.problems_from(problem.map(|problem| problem.hint(hint)));
         return false;
@@ -104,18 +104,17 @@ fn logs(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry) {
 
 fn ports(reader: &mut Reader<'_>, entry: &Entry) -> Vec<PortEntry> {
     match &entry.value.kind {
-        Kind::Null => Vec::new(),
+        Kind::Null | Kind::Bad => Vec::new(),
         Kind::List(items) => {
             let values = reader.texts_in("ports", items);
             values.into_iter().map(|value| PortEntry { name: None, value }).collect()
         }
         Kind::Map(entries) => entries.iter().filter_map(|entry| named_port(reader, entry)).collect(),
         Kind::Scalar { value, .. } => {
-            let problem = reader.wrong("ports", &entry.value, "a list or a map of names");
+            let problem = wrong("ports", &entry.value, "a list or a map of names");
             reader.problems_from(problem.map(|problem| problem.hint(format!("write `ports: [{value}]`"))));
             Vec::new()
         }
-        Kind::Bad => Vec::new(),
     }
 }
 

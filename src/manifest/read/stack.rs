@@ -4,7 +4,7 @@ use crate::domain::UnitName;
 use crate::manifest::node::{Entry, Kind, Node};
 use crate::manifest::{Code, EnvFileRef, Manifest, Problem, Service, Settings, Span, Sweep};
 
-use super::reader::{Line, Reader, Use};
+use super::reader::{Line, Reader, Use, wrong};
 use super::service;
 
 const STACK: &[Line<Manifest>] = &[
@@ -56,7 +56,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node, whole: Span) -> Option<
 
 fn services(reader: &mut Reader<'_>, manifest: &mut Manifest, entry: &Entry) {
     if let Kind::List(_) = entry.value.kind {
-        let problem = reader.wrong("services", &entry.value, "a map");
+        let problem = wrong("services", &entry.value, "a map");
         let problem =
             problem.map(|problem| problem.hint("write each service as `name:` with its keys below"));
         return reader.problems_from(problem);
