@@ -51,7 +51,7 @@ pub fn run() -> ExitCode {
 }
 
 fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
-    let place = Place::new(&cli.global)?;
+    let place = Place::new(cli)?;
     match &cli.verb {
         Verb::Up(args) => up::run(&place, door, &up::Wish::from(args)),
         Verb::Start(args) => up::run(&place, door, &up::Wish::from(args)),

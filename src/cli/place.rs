@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::Global;
+use super::args::Cli;
 use super::exit::CliError;
 use super::load::{self, LoadError, Loaded, Where};
 use crate::control::{Client, ClientError};
@@ -29,19 +29,19 @@ pub(super) struct Stack {
 }
 
 impl Place {
-    pub(super) fn new(global: &Global) -> Result<Self, CliError> {
-        let here = match &global.dir {
+    pub(super) fn new(cli: &Cli) -> Result<Self, CliError> {
+        let here = match &cli.global.dir {
             Some(dir) => dir.clone(),
             None => std::env::current_dir()
                 .map_err(|source| CliError::Io { what: "the present directory".to_owned(), source })?,
         };
-        let place = match &global.file {
+        let place = match cli.file() {
             Some(file) => Where::Exactly(here.join(file)),
             None => Where::Above(here),
         };
         let uid = rustix::process::geteuid().as_raw();
         let home = Home::from_env(uid, |name| std::env::var(name).ok()).map_err(home_error)?;
-        Ok(Self { sought: place, named: global.file.is_some(), home })
+        Ok(Self { sought: place, named: cli.file().is_some(), home })
     }
 
     /// The manifest's path, whatever stands in it.
@@ -75,10 +75,32 @@ impl Place {
 
     /// The stack of this manifest, if it was ever used; its manifest may be broken.
     pub(super) fn find(&self) -> Result<Option<Stack>, CliError> {
-        let manifest = self.manifest()?;
+        let manifest = match self.manifest() {
+            Ok(manifest) => manifest,
+            // It was deleted since: its processes must be seen and ended all the same.
+            Err(error @ CliError::NoManifest { .. }) => return self.remembered().ok_or(error).map(Some),
+            Err(error) => return Err(error),
+        };
         let Some(dir) = self.home.find(&manifest).map_err(home_error)? else { return Ok(None) };
         let file = dir.read_stack().map_err(home_error)?;
         Ok(file.map(|file| Stack { dir, file }))
+    }
+
+    /// The stack whose manifest was here, or in the nearest directory above.
+    fn remembered(&self) -> Option<Stack> {
+        let mut stacks = self.all().ok()?;
+        let of = |stacks: &[Stack], path: &Path| stacks.iter().position(|stack| stack.file.manifest == path);
+        let found = match &self.sought {
+            Where::Exactly(path) => {
+                let path = load::real_place(path);
+                load::candidates(&path).chain([path]).find_map(|path| of(&stacks, &path))
+            }
+            Where::Above(dir) => {
+                let dir = load::real_place(dir);
+                dir.ancestors().flat_map(load::candidates).find_map(|path| of(&stacks, &path))
+            }
+        };
+        found.map(|index| stacks.swap_remove(index))
     }
 
     /// The stack of this manifest, or "not running".
@@ -120,9 +142,16 @@ impl Place {
 impl Stack {
     /// The stack as its supervisor sees it, or, where none lives, as ledger and kernel show it.
     pub(super) fn view(&self) -> Result<StackView, CliError> {
-        let told = block_on(async {
+        let ask = async || {
             let mut client = Client::connect(&self.dir.socket()).await?;
             client.get("/v1/stack").await
+        };
+        let told = block_on(async {
+            match ask().await {
+                // It may have been killed a moment ago: then nobody listens any more when it is asked again.
+                Err(ClientError::Broken(_) | ClientError::CutOff) => ask().await,
+                told => told,
+            }
         })?;
         match told {
             Ok(view) => Ok(view),

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::closing::{Findings, Verified};
 use super::turn::Turn;
-use super::unit::{Goal, Phase, StopOrder};
+use super::unit::{Goal, Phase, Rest, StopOrder, Unit};
 use super::{Action, Stack};
-use crate::domain::{EndedUnit, Moment, UnitName};
+use crate::domain::{EndedUnit, Failure, Moment, UnitName};
 
 /// What ended an `up` before its time, other than a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,7 @@ impl Stack {
     pub(super) fn up_verified(
         &mut self,
         ticket: u64,
-        verified: Verified,
+        mut verified: Verified,
         turn: &mut Turn,
     ) -> Option<Verified> {
         let Some(back) = self.up.as_mut().and_then(|work| work.back.as_mut()) else { return Some(verified) };
@@ -137,6 +137,9 @@ impl Stack {
         }
         let findings = Findings { rows: std::mem::take(&mut back.rows), ..Findings::default() };
         let (names, begun) = (std::mem::take(&mut back.names), back.begun);
+        // A port that a stranger held from the start is what the `up` failed for, not something that it left behind.
+        let never_ours: BTreeSet<u16> = names.iter().filter_map(|name| taken(self.units.get(name)?)).collect();
+        verified.ports.retain(|status| status.free || !never_ours.contains(&status.port));
         let report =
             findings.report(names.iter().filter_map(|name| self.units.get(name)), verified, begun, turn.now);
         self.finish_up(Some(report), turn);
@@ -151,4 +154,10 @@ impl Stack {
             back.rows.push(row.clone());
         }
     }
+}
+
+/// The port that somebody else held when this unit was to be started.
+fn taken(unit: &Unit) -> Option<u16> {
+    let Phase::Resting(Rest::Failed(Failure::PortInUse { port, .. })) = &unit.phase else { return None };
+    Some(*port)
 }

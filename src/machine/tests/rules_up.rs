@@ -363,3 +363,26 @@ fn the_newest_plan_says_how_a_running_unit_is_stopped() {
     assert_eq!(bench.down(3, down()), ["ask a 1 SIGINT"]);
     assert_eq!(bench.tick(7), ["kill a 1"]);
 }
+
+#[test]
+fn a_port_that_a_stranger_held_from_the_start_is_told_once() {
+    let holder = PortHolder {
+        process: Some(process(7)),
+        command: "node".to_owned(),
+        user: "dev".to_owned(),
+        dir: None,
+        age_ms: None,
+        stack: None,
+    };
+    let why = Failure::PortInUse { port: 3000, holder };
+    for (held, clean) in [(3000, true), (3001, false)] {
+        let mut bench = Bench::new();
+        let _ = bench.up(1, up(&[unit("a")]));
+        let event = Event::NotStarted { unit: name("a"), life: Life(1), why: why.clone() };
+        assert_eq!(bench.event(event), ["verify a"]);
+        assert_eq!(bench.verified(&[], &[held]), ["reply 1 up false"]);
+        let report = bench.up_reply(1);
+        assert_eq!(report.units, [(name("a"), UnitOutcome::Failed(why.clone()))]);
+        assert_eq!(report.rolled_back.expect("a report").clean, clean, "{held}");
+    }
+}
