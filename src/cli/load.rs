@@ -90,12 +90,30 @@ pub fn find(place: &Where) -> Result<PathBuf, LoadError> {
     let mut searched = Vec::new();
     for dir in start.ancestors().take(if above { usize::MAX } else { 1 }) {
         // A directory of that name is no manifest.
-        if let Some(found) = NAMES.iter().map(|name| dir.join(name)).find(|path| path.is_file()) {
+        if let Some(found) = candidates(dir).find(|path| path.is_file()) {
             return Ok(found);
         }
         searched.push(dir.to_owned());
     }
     Err(LoadError::NotFound { searched })
+}
+
+/// What a manifest in this directory may be called.
+pub fn candidates(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    NAMES.map(|name| dir.join(name)).into_iter()
+}
+
+/// An absolute path whose part that exists is free of links; the rest may have been deleted.
+#[must_use]
+pub fn real_place(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = |above: &Path| {
+        let rest = whole.strip_prefix(above).ok()?;
+        let above = above.canonicalize().ok()?;
+        // A path that ends in nothing would get a slash.
+        Some(if rest.as_os_str().is_empty() { above } else { above.join(rest) })
+    };
+    whole.ancestors().find_map(real).unwrap_or_else(|| whole.clone())
 }
 
 /// Loads a manifest; `previous` are the automatic ports chosen the last time, which win.

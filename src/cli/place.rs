@@ -75,10 +75,32 @@ impl Place {
 
     /// The stack of this manifest, if it was ever used; its manifest may be broken.
     pub(super) fn find(&self) -> Result<Option<Stack>, CliError> {
-        let manifest = self.manifest()?;
+        let manifest = match self.manifest() {
+            Ok(manifest) => manifest,
+            // It was deleted since: its processes must be seen and ended all the same.
+            Err(error @ CliError::NoManifest { .. }) => return self.remembered().ok_or(error).map(Some),
+            Err(error) => return Err(error),
+        };
         let Some(dir) = self.home.find(&manifest).map_err(home_error)? else { return Ok(None) };
         let file = dir.read_stack().map_err(home_error)?;
         Ok(file.map(|file| Stack { dir, file }))
+    }
+
+    /// The stack whose manifest was here, or in the nearest directory above.
+    fn remembered(&self) -> Option<Stack> {
+        let mut stacks = self.all().ok()?;
+        let of = |stacks: &[Stack], path: &Path| stacks.iter().position(|stack| stack.file.manifest == path);
+        let found = match &self.sought {
+            Where::Exactly(path) => {
+                let path = load::real_place(path);
+                load::candidates(&path).chain([path]).find_map(|path| of(&stacks, &path))
+            }
+            Where::Above(dir) => {
+                let dir = load::real_place(dir);
+                dir.ancestors().flat_map(load::candidates).find_map(|path| of(&stacks, &path))
+            }
+        };
+        found.map(|index| stacks.swap_remove(index))
     }
 
     /// The stack of this manifest, or "not running".

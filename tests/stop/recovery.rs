@@ -1,0 +1,231 @@
+//! The machinery is killed: supervisor, keepers, both, the client. What they held is seen, taken over and ended.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::world::{World, kill, list, number, runs, stat, until};
+
+/// A service whose children have left in every direction, and one that writes.
+const STACK: &str = concat!(
+    "services:\n",
+    "  api:\n",
+    "    command: stand-in child --count 3 --session --life 600\n",
+    "    ready: { log: 'child [0-9]+' }\n",
+    "    stop_grace_period: 1s\n",
+    "  daemon:\n",
+    "    command: stand-in child --session --double-fork --env-clear --chdir --life 600\n",
+    "    ready: { log: 'child [0-9]+' }\n",
+    "    stop_grace_period: 1s\n",
+    "  talk: { command: stand-in talk --every 20, ready: { log: line 3 } }\n",
+);
+
+/// Processes of [`STACK`] when all of it runs.
+const COUNT: usize = 4 + 2 + 1;
+
+fn started(plain: bool) -> World {
+    let world = if plain { World::plain(STACK) } else { World::new(STACK) };
+    world.up();
+    world.await_living(COUNT);
+    world
+}
+
+fn kill_and_wait(pid: i32) {
+    kill(pid, Signal::KILL);
+    until("it is dead", || !runs(pid));
+}
+
+/// What a keeper's ledger knows is at most a quarter of a second old.
+fn until_recorded(world: &World) {
+    let living = world.living();
+    let lives = world.stack_state().join("lives");
+    until("all members are recorded", || {
+        let records = std::fs::read_dir(&lives).expect("records").flatten();
+        let text: String = records.map(|entry| std::fs::read_to_string(entry.path()).expect("text")).collect();
+        living.keys().all(|pid| text.contains(&format!("\"pid\":{pid},")))
+    });
+}
+
+fn leaders(world: &World) -> Vec<(i32, u64)> {
+    let view = world.ps();
+    let pids = list(&view, "services").iter().map(|service| number(&service["pid"]));
+    pids.map(|pid| (pid, stat(pid).expect("it lives").start)).collect()
+}
+
+#[test]
+fn without_a_supervisor_everything_is_seen_and_ended() {
+    for plain in [false, true] {
+        let world = started(plain);
+        let (supervisor, before) = (world.supervisor(), leaders(&world));
+        kill_and_wait(supervisor);
+        let view = world.ps();
+        assert_eq!(view["supervisor"], Value::Null);
+        let seen: usize = list(&view, "services").iter().map(|one| list(one, "processes").len()).sum();
+        assert_eq!(seen, COUNT, "{view:#}");
+        assert_eq!(leaders(&world), before);
+        let logs = world.run(&["logs", "talk", "-n", "2"]).expect(0);
+        assert_eq!(logs.out.lines().count(), 2, "{}", logs.out);
+        world.run(&["status"]);
+        let report = world.down(&[], 0);
+        world.assert_none_but(&[]);
+        assert_eq!(number(&report["ended"]), i32::try_from(COUNT).expect("small"), "{report:#}");
+        // The signals are those of an ordinary stop, not of an emergency.
+        let talk = list(&report, "services").iter().find(|one| one["name"] == "talk").expect("told");
+        assert_eq!(talk["exit"]["signal"], "SIGTERM", "{report:#}");
+    }
+}
+
+#[test]
+fn the_next_up_takes_over_what_runs() {
+    let world = started(true);
+    let (supervisor, before, living) = (world.supervisor(), leaders(&world), world.living());
+    kill_and_wait(supervisor);
+    let lines = world.log("talk").len();
+    until("the service goes on writing", || world.log("talk").len() > lines);
+    let up = world.run(&["up", "--json"]).expect(0).json();
+    assert_eq!(leaders(&world), before);
+    assert_eq!(world.living(), living, "no process is started twice");
+    assert!(list(&up, "services").iter().all(|one| one["outcome"] == "unchanged"), "{up:#}");
+    assert_ne!(world.supervisor(), supervisor);
+    let lines = world.log("talk").len();
+    until("the log goes on", || world.log("talk").len() > lines);
+    let text = String::from_utf8(world.log("talk")).expect("text");
+    for (index, line) in text.lines().enumerate() {
+        assert_eq!(line, format!("line {}", index + 1));
+    }
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}
+
+#[test]
+fn a_service_that_died_without_a_supervisor_is_started_anew() {
+    let world = started(false);
+    let (supervisor, talk) = (world.supervisor(), world.pid("talk"));
+    kill_and_wait(supervisor);
+    kill_and_wait(talk);
+    world.up();
+    let now = world.pid("talk");
+    assert!(now != talk && runs(now));
+    world.await_living(COUNT);
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}
+
+#[test]
+fn without_its_keeper_a_service_is_ended_all_the_same() {
+    for plain in [false, true] {
+        let world = started(plain);
+        if plain {
+            until_recorded(&world);
+        }
+        for service in ["api", "daemon", "talk"] {
+            kill_and_wait(world.keeper(service));
+        }
+        let report = world.down(&[], 0);
+        world.assert_none_but(&[]);
+        assert_eq!(report["clean"], true);
+    }
+}
+
+#[test]
+fn without_supervisor_and_keepers_what_is_recorded_is_ended() {
+    for plain in [false, true] {
+        let world = started(plain);
+        until_recorded_or_caged(&world, plain);
+        let keepers = ["api", "daemon", "talk"].map(|service| world.keeper(service));
+        kill_and_wait(world.supervisor());
+        keepers.into_iter().for_each(kill_and_wait);
+        let view = world.ps();
+        let seen: usize = list(&view, "services").iter().map(|one| list(one, "processes").len()).sum();
+        // Whoever writes into a pipe without a reader ends by itself.
+        assert!((COUNT - 1..=COUNT).contains(&seen), "{view:#}");
+        let report = world.down(&[], 0);
+        world.assert_none_but(&[]);
+        assert_eq!(report["clean"], true);
+    }
+}
+
+fn until_recorded_or_caged(world: &World, plain: bool) {
+    if plain {
+        until_recorded(world);
+    }
+}
+
+#[test]
+fn an_up_after_the_death_of_both_leaves_no_doubles() {
+    let world = started(true);
+    until_recorded(&world);
+    let keepers = ["api", "daemon", "talk"].map(|service| world.keeper(service));
+    kill_and_wait(world.supervisor());
+    keepers.into_iter().for_each(kill_and_wait);
+    world.up();
+    world.await_living(COUNT);
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}
+
+#[test]
+fn a_client_that_is_killed_in_the_middle_leaves_a_stack_that_can_be_ended() {
+    let world = World::new(concat!(
+        "services:\n",
+        "  a: { command: stand-in wait, ready: { log: never } }\n",
+        "  b: { command: stand-in wait }\n",
+    ));
+    let mut up = world.command(&["up"]);
+    let mut up = up.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    world.await_living(2);
+    up.kill().expect("ours");
+    up.wait().expect("ours");
+    assert_eq!(world.living().len(), 2);
+    let report = world.down(&[], 0);
+    assert_eq!(report["clean"], true);
+    world.assert_none_but(&[]);
+}
+
+#[test]
+fn a_down_whose_client_is_killed_is_done_all_the_same() {
+    let world = World::new(
+        "services:\n  deaf: { command: stand-in deaf, stop_grace_period: 1s, ready: { log: deaf } }\n",
+    );
+    world.up();
+    let supervisor = world.supervisor();
+    let mut down = world.command(&["down"]);
+    let mut down = down.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    until("it is being stopped", || world.service("deaf")["state"] == "stopping");
+    down.kill().expect("ours");
+    down.wait().expect("ours");
+    until("it is done", || world.living().is_empty());
+    until("the supervisor has ended", || !runs(supervisor));
+}
+
+#[test]
+fn a_supervisor_killed_in_the_middle_of_a_stop_is_replaced_by_the_next_down() {
+    let world = World::new(concat!(
+        "services:\n",
+        "  deaf: { command: stand-in deaf, stop_grace_period: 20s, ready: { log: deaf } }\n",
+        "  api: { command: stand-in wait }\n",
+    ));
+    world.up();
+    let supervisor = world.supervisor();
+    let mut down = world.command(&["down"]);
+    let mut down = down.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    until("it is being stopped", || world.service("deaf")["state"] == "stopping");
+    kill_and_wait(supervisor);
+    let ended = down.wait().expect("ours");
+    assert_ne!(ended.code(), Some(0), "nothing was proven");
+    let begun = Instant::now();
+    world.down(&["--timeout", "300ms"], 0);
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    world.assert_none_but(&[]);
+}
+
+#[test]
+fn a_supervisor_that_is_asked_to_end_ends_its_stack() {
+    let world = started(false);
+    let supervisor = world.supervisor();
+    kill(supervisor, Signal::TERM);
+    until("the supervisor has ended", || !runs(supervisor));
+    world.assert_none_but(&[]);
+}
