@@ -363,3 +363,11 @@ fn the_newest_plan_says_how_a_running_unit_is_stopped() {
     assert_eq!(bench.down(3, down()), ["ask a 1 SIGINT"]);
     assert_eq!(bench.tick(7), ["kill a 1"]);
 }
+
+#[test]
+fn nobody_waits_for_a_service_to_be_completed() {
+    let mut bench = Bench::new();
+    let units = [gated("a", 1), needs(unit("b"), &[("a", Completed)])];
+    assert_eq!(bench.up(1, UpRequest { keep: true, ..up(&units) }), ["start a 1"]);
+    assert_eq!(bench.state("b"), State::Failed);
+}
