@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034 # what is set here is used by those that source it
 # What the scripts share: sections, loud skips, and where things are. Sourced, never run.
 
 set -eu

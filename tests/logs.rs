@@ -457,3 +457,26 @@ fn ctrl_c_ends_it_with_130() {
         .expect("signalled");
     assert_eq!(child.wait().expect("ended").code(), Some(130));
 }
+
+#[test]
+fn times_are_right_after_a_truncation() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("a.log");
+    let mut writer = Writer::new(&path, 1 << 20, 1);
+    writer.write(1_700_000_001_000, b"a long first line\n");
+    writer.write(1_700_000_002_000, b"a second line\n");
+    let (mut reader, thread) = following(LogsArgs { json: true, ..follow() }, vec![(name("a"), path)]);
+    let line = |time: &str, line: &str| {
+        format!(
+            "{{\"schema\":\"devstack/v1\",\"service\":\"a\",\"time\":\"2023-11-14T22:13:{time}Z\",\"line\":\"{line}\"}}\n"
+        )
+    };
+    read_exactly(&mut reader, &(line("21.000", "a long first line") + &line("22.000", "a second line")));
+    writer.log.set_len(0).expect("truncated");
+    writer.times.set_len(0).expect("truncated");
+    writer.size = 0;
+    writer.write(1_700_000_009_000, b"anew\n");
+    read_exactly(&mut reader, &line("29.000", "anew"));
+    drop(reader);
+    thread.join().expect("joined").expect("ended");
+}

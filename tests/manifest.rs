@@ -499,7 +499,7 @@ fn large_manifests_end_in_time() {
     assert_eq!(first_code(within_time("a ring", ring.as_bytes())), Some(Code::Cycle));
     let wrong = services(many, &|n| format!("{{comand: x, depends_on: [t{n}], restart: maybe}}"));
     assert!(within_time("wrong everywhere", wrong.as_bytes()).is_err());
-    let ports = services(many, &|n| format!("{{command: x, ports: [{}], profiles: [p{n}]}}", n % 7 + 1));
+    let ports = services(many / 2, &|n| format!("{{command: x, ports: [{}], profiles: [p{n}]}}", n % 7 + 1));
     assert!(within_time("one port for many profiles", ports.as_bytes()).is_ok());
     let keys = each(0..many, |n| format!("k{n}: 1\n"));
     assert!(within_time("unknown keys", keys.as_bytes()).is_err());

@@ -203,9 +203,11 @@ impl Cage {
     }
 
     /// Handles on living members, at most `limit`, to wait for their ends.
+    ///
+    /// The depth is the caller's to say: a keeper that has just ended in peace is no reason for a look at everything.
     #[must_use]
-    pub fn watch(&self, limit: usize) -> Vec<Pidfd> {
-        stop::watch(self, limit)
+    pub fn watch(&self, limit: usize, depth: Depth) -> Vec<Pidfd> {
+        stop::handles(&self.census(&mut World::new(), depth), limit)
     }
 
     /// The members that live on, each with the reason.

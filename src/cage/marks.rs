@@ -1,6 +1,7 @@
 //! The two marks that a process of a stack inherits: variables in its environment, and a named memfd.
 
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 
@@ -20,6 +21,11 @@ pub const MARK_DESCRIPTOR: i32 = 999;
 pub fn memfd_name(stack: &Mark, life: &Mark) -> String {
     format!("{MEMFD}{}:{}", stack.as_str(), life.as_str())
 }
+
+/// Only what was born just now is waited for when it has neither environment nor arguments.
+const YOUNG: Duration = Duration::from_secs(2);
+/// How long it is waited for.
+const CHANGE: Duration = Duration::from_millis(20);
 
 /// What marks a process carries. What may not be read is missing here: unknown, not foreign.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +51,7 @@ pub(super) enum Belongs {
 
 impl Marks {
     pub(super) fn read(stat: &Stat) -> Self {
-        let environ = proc::environ(stat.pid).filter(|environ| mentions_a_mark(environ)).unwrap_or_default();
+        let environ = environ_of(stat).filter(|environ| mentions_a_mark(environ)).unwrap_or_default();
         let told = Self::parse(&environ, &[]);
         if told.told().next().is_some() {
             // The descriptor would not count any more.
@@ -92,6 +98,23 @@ impl Marks {
         } else {
             Belongs::Another
         }
+    }
+}
+
+/// The environment of a process, waited for where it is just becoming another program.
+///
+/// For a moment of `execve` a process has neither environment nor arguments: whoever looks then sees no mark. That one
+/// moment is enough for an orphan of a fork storm to slip away, and on a busy machine it can last a turn of the
+/// scheduler. A program that was really given no environment has arguments.
+fn environ_of(stat: &Stat) -> Option<Vec<u8>> {
+    let begun = Instant::now();
+    loop {
+        let environ = proc::environ(stat.pid)?;
+        let changing = environ.is_empty() && proc::age(stat.start) < YOUNG && proc::argv(stat.pid).is_empty();
+        if !changing || begun.elapsed() > CHANGE || !stat.id().is_some_and(proc::is_alive) {
+            return Some(environ);
+        }
+        std::thread::yield_now();
     }
 }
 

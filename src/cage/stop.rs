@@ -24,8 +24,8 @@ const ROUNDS: u32 = 24;
 /// After so many rounds nothing is frozen first any more: what still grows is killed as it is found.
 const FREEZING_ROUNDS: u32 = 16;
 /// How long one kill waits, all in all, for signals to take effect: they are sent at once and act later. Mostly it is
-/// microseconds; a storm of forks on a busy machine takes tens of milliseconds.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// microseconds; a storm of forks on a busy machine takes tens of milliseconds, and giving up there lets one slip away.
+const PATIENCE: Duration = Duration::from_millis(900);
 /// How long it waits for one that sleeps in the kernel: it may be in the middle of a fork, or wait for its own frozen
 /// child (vfork), and that for ever.
 const SLEEPER_PATIENCE: Duration = Duration::from_millis(5);
@@ -48,41 +48,42 @@ pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal)
     let members = prey.look(&mut world);
     let mut outcome = AskOutcome::default();
     let by_group = ask_group(prey, &guard, &mut world, &members, asked, signal);
-    asked.extend(by_group.iter().map(|member| member.id));
-    outcome.heard.extend(by_group.into_iter().map(|member| signalled(member, member.evidence())));
+    asked.extend(by_group.iter().map(|one| one.process));
+    outcome.heard.extend(by_group);
     for member in &members {
         // Twice the same signal means "now, without cleaning up" to many programs: once each.
         if !asked.insert(member.id) {
             continue;
         }
+        // Looked up before: it may be gone right after.
+        let told = signalled(member);
         match guard.deliver(&mut world, member, signal, true) {
-            Ok(()) => outcome.heard.push(signalled(member, member.evidence())),
+            Ok(()) => outcome.heard.push(told),
             Err(Denial::Kernel(PidfdError::Gone)) => {}
-            Err(denial) => outcome.refused.push(signalled(member, denial.to_string())),
+            Err(denial) => outcome.refused.push(Signalled { why: denial.to_string(), ..told }),
         }
     }
     outcome
 }
 
-fn signalled(member: &Member, why: String) -> Signalled {
-    Signalled { process: member.id, command: member.command(), why }
+fn signalled(member: &Member) -> Signalled {
+    Signalled { process: member.id, command: member.command(), why: member.evidence() }
 }
 
 /// Signals the leader's group in one call, as a terminal would, if that reaches proven members only. Says who had it.
-fn ask_group<'a>(
+fn ask_group(
     prey: &dyn Prey,
     guard: &Guard,
     world: &mut World,
-    members: &'a [Member],
+    members: &[Member],
     asked: &BTreeSet<ProcId>,
     signal: Signal,
-) -> Vec<&'a Member> {
+) -> Vec<Signalled> {
     let Some(leader) = prey.leader().filter(|leader| members.iter().any(|member| member.id == *leader))
     else {
         return Vec::new();
     };
-    let group: Vec<&'a Member> =
-        members.iter().filter(|member| member.stat.pgid == leader.pid.get()).collect();
+    let group: Vec<&Member> = members.iter().filter(|member| member.stat.pgid == leader.pid.get()).collect();
     let root = users::own_uid() == 0;
     let each_may = |world: &mut World| {
         group.iter().all(|member| {
@@ -98,6 +99,7 @@ fn ask_group<'a>(
     if group.len() < 2 || outsider || !each_may(world) {
         return Vec::new();
     }
+    let told = group.iter().map(|member| signalled(member)).collect();
     let sent = Pidfd::open(leader).and_then(|handle| handle.send_group(signal));
     if sent.is_err() {
         // An older kernel, or the leader ended just now: everyone is asked singly.
@@ -107,7 +109,7 @@ fn ask_group<'a>(
         // A failure shows as a member that lives on; the grace and SIGKILL follow.
         let _ = guard.deliver(world, stopped, Signal::CONT, false);
     }
-    group
+    told
 }
 
 /// One kill at work.
@@ -117,7 +119,7 @@ struct Hunt<'a> {
     frozen: BTreeMap<ProcId, (Member, String)>,
     killed: BTreeMap<ProcId, (Member, String)>,
     denied: BTreeMap<ProcId, (Member, String, Denial)>,
-    /// Killed while they ran: they may bear one more until the signal acts.
+    /// Killed just now: what had not stopped may bear one more until the signal acts.
     running: Vec<ProcId>,
     patience: Duration,
 }
@@ -146,6 +148,7 @@ pub(super) fn kill(prey: &dyn Prey) -> KillOutcome {
         } else if !hunt.frozen.is_empty() {
             quiet = 0;
             hunt.kill_frozen(&mut world);
+            hunt.await_effects(&[]);
         } else if quiet == 1 {
             break;
         } else {
@@ -217,6 +220,7 @@ impl Hunt<'_> {
         for (id, (member, command)) in std::mem::take(&mut self.frozen) {
             match self.guard.deliver(world, &member, Signal::KILL, false) {
                 Ok(()) => {
+                    self.running.push(id);
                     self.killed.insert(id, (member, command));
                 }
                 Err(Denial::Kernel(PidfdError::Gone)) => {}
@@ -229,23 +233,29 @@ impl Hunt<'_> {
         }
     }
 
-    /// Waits until the frozen have stopped and those killed while they ran have ended: a fork that was under way when
-    /// the signal came is finished first, and its child would be missed by a look taken now.
+    /// Waits until this batch of the frozen has stopped and those killed just now have ended: a fork that was under way
+    /// when the signal came is finished first, and its child would be missed by a look taken now.
     fn await_effects(&mut self, batch: &[ProcId]) {
         let begun = Instant::now();
         let end = begun + self.patience;
         for id in batch.iter().filter(|id| self.frozen.contains_key(id)) {
             // No descriptor tells of a stop; it takes microseconds, on a busy machine a turn of the scheduler.
-            let asleep = Instant::now() + SLEEPER_PATIENCE;
+            let mut asleep_since = None;
             while let Some(state) = still_acts(*id) {
-                let until = if state == RunState::Uninterruptible { end.min(asleep) } else { end };
-                if Instant::now() >= until {
+                let now = Instant::now();
+                // Sleep counts in one piece: a disk read in the middle of a fork is over soon, and then it acts.
+                asleep_since =
+                    if state == RunState::Uninterruptible { asleep_since.or(Some(now)) } else { None };
+                let hangs = asleep_since.is_some_and(|since| now - since > SLEEPER_PATIENCE);
+                if hangs || now >= end {
                     break;
                 }
                 std::thread::yield_now();
             }
         }
         for id in self.running.drain(..) {
+            // One that sleeps in the kernel may not end at all, and must not use up the patience for the others.
+            let end = if in_deep_sleep(id) { end.min(Instant::now() + SLEEPER_PATIENCE) } else { end };
             await_end(id, end);
         }
         self.patience = self.patience.saturating_sub(begun.elapsed());
@@ -299,9 +309,8 @@ fn await_end(id: ProcId, end: Instant) {
     let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) }));
 }
 
-/// See [`crate::cage::Cage::watch`].
-pub(super) fn watch(prey: &dyn Prey, limit: usize) -> Vec<Pidfd> {
-    let members = prey.look(&mut World::new());
+/// Handles on these members, as far as they still run.
+pub(super) fn handles(members: &[Member], limit: usize) -> Vec<Pidfd> {
     members.iter().filter_map(|member| Pidfd::open(member.id).ok()).take(limit).collect()
 }
 

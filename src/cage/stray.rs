@@ -235,7 +235,7 @@ impl Strays {
     /// As [`Cage::watch`].
     #[must_use]
     pub fn watch(&self, limit: usize) -> Vec<Pidfd> {
-        stop::watch(self, limit)
+        stop::handles(&self.look(&mut World::new()), limit)
     }
 
     /// As [`Cage::survivors`].

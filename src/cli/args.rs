@@ -221,7 +221,7 @@ pub struct DownArgs {
     /// The manifest.
     #[command(flatten)]
     pub place: Place,
-    /// These services and what needs them [default: the whole stack]
+    /// Only these services [default: the whole stack]
     #[arg(value_name = "SVC")]
     pub services: Vec<UnitName>,
     /// SIGKILL at once, then the same proof

@@ -325,7 +325,7 @@ impl CliError {
             Self::Interrupted(signal) => Problem::new("DS052", format!("ended by {signal}"))
                 .saw("state", "what was begun is not complete")
                 .hint("devstack status"),
-            Self::Io { what, source } => Problem::new("DS060", what.clone())
+            Self::Io { what, source } => Problem::new("DS055", what.clone())
                 .saw("reason", source.to_string())
                 .hint("check the disk, the permissions and DEVSTACK_STATE_DIR"),
             other => Problem::new("DS070", other.to_string())

@@ -95,12 +95,9 @@ pub async fn gate(
             Ok(false) => {}
             Err(answer) => tell(answer),
         }
-        let mut pause = (began.elapsed() / LATENESS).max(start);
-        if question.is_costly() {
-            // Half of the time at most goes into asking.
-            pause = pause.max(asked.elapsed());
-        }
-        sleep(pause.min(max_interval)).await;
+        // Half of the time at most goes into asking, where that costs something.
+        let least = if question.is_costly() { start.max(asked.elapsed()) } else { start };
+        sleep(pause(began.elapsed(), least, max_interval)).await;
     }
 }
 
@@ -120,5 +117,27 @@ pub async fn check(plan: HealthPlan, ctx: Context, mut tell: impl FnMut(Answer))
             }
         }
         tell(answer);
+    }
+}
+
+/// How long a gate rests that has been asked for so long.
+fn pause(passed: Duration, least: Duration, most: Duration) -> Duration {
+    (passed / LATENESS).max(least).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_asked_often_at_first_and_then_in_proportion() {
+        let rest = |ms| {
+            let ms = Duration::from_millis(ms);
+            pause(ms, Duration::from_millis(10), Duration::from_secs(5)).as_millis()
+        };
+        let rests = [0, 50, 100, 200, 1000, 10_000, 50_000, 500_000].map(rest);
+        assert_eq!(rests, [10, 10, 10, 20, 100, 1000, 5000, 5000]);
+        let short = Duration::from_millis(3);
+        assert_eq!(pause(Duration::ZERO, Duration::from_millis(10), short), short);
     }
 }

@@ -138,7 +138,8 @@ impl Stack {
         let findings = Findings { rows: std::mem::take(&mut back.rows), ..Findings::default() };
         let (names, begun) = (std::mem::take(&mut back.names), back.begun);
         // A port that a stranger held from the start is what the `up` failed for, not something that it left behind.
-        let never_ours: BTreeSet<u16> = names.iter().filter_map(|name| taken(self.units.get(name)?)).collect();
+        let never_ours: BTreeSet<u16> =
+            names.iter().filter_map(|name| taken(self.units.get(name)?)).collect();
         verified.ports.retain(|status| status.free || !never_ours.contains(&status.port));
         let report =
             findings.report(names.iter().filter_map(|name| self.units.get(name)), verified, begun, turn.now);

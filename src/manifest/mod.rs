@@ -1,7 +1,7 @@
 //! devstack.yaml as written: parsed into places and texts, with every problem reported at once.
 //!
 //! The way of a manifest: bytes → (`yaml`) a tree in which each value has its place → (`read`) a [`Manifest`] in which
-//! each key is known → (`crate::plan`) a plan. Values are judged there, because `${…}` is substituted there.
+//! each key is known → (`plan`) a plan. Values are judged there, because `${…}` is substituted there.
 
 mod code;
 mod model;
@@ -24,7 +24,7 @@ pub(crate) use yaml::emit;
 /// The largest manifest that is read, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
 
-/// Reads a manifest. Its structure is checked: keys, types, names; not its values, which [`crate::plan::resolve`] does.
+/// Reads a manifest. Its structure is checked: keys, types, names; not its values, which `plan::resolve` does.
 pub fn parse(text: &[u8]) -> Result<Manifest, Vec<Problem>> {
     let (manifest, problems) = parse_lenient(text);
     manifest.filter(|_| problems.is_empty()).ok_or(problems)

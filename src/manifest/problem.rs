@@ -119,7 +119,7 @@ impl Problems {
 }
 
 /// Problems in the order of the file, each once (an alias can make one place wrong twice): to join those of
-/// [`super::parse_lenient`] with those of [`crate::plan::resolve`].
+/// [`super::parse_lenient`] with those of `plan::resolve`.
 #[must_use]
 pub fn in_order(mut list: Vec<Problem>) -> Vec<Problem> {
     list.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));

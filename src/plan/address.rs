@@ -75,7 +75,7 @@ fn host_and_port(text: &str) -> Result<(String, Option<&str>), Fault> {
         let (host, after) = rest.split_once(']').ok_or_else(|| bad(format!("`{text}` lacks a `]`")))?;
         let port = after.strip_prefix(':');
         let whole = after.is_empty() || port.is_some();
-        if !whole || host.parse::<std::net::Ipv6Addr>().is_err() {
+        if !whole || host.parse::<core::net::Ipv6Addr>().is_err() {
             return Err(bad(format!("`{text}` is no address")));
         }
         return Ok((host.to_owned(), port));

@@ -33,8 +33,10 @@ pub(super) fn definition(unit: &UnitPlan) -> String {
         logs: unit.logs,
         notify: unit.gate.contains(&Probe::Notify),
     };
+    let mut bytes = Vec::with_capacity(512);
     // Only keys that are no text could fail here, and there are none.
-    let bytes = serde_json::to_vec(&definition).unwrap_or_default();
+    let written = serde_json::to_writer(&mut bytes, &definition);
+    debug_assert!(written.is_ok());
     format!("{:016x}", fnv1a(&bytes))
 }
 

@@ -11,7 +11,8 @@ use crate::domain::{Failure, Health, StackView, State, UnitName, UnitOutcome, Un
 pub fn report(paint: &Paint, report: &UpReport, view: &StackView) -> String {
     let mut out = table(paint, report, view);
     out.push_str(&summary(paint, report, view));
-    if let Some(back) = &report.rolled_back {
+    // What never ran needs no word about its end.
+    if let Some(back) = report.rolled_back.as_ref().filter(|back| back.ended > 0 || !back.clean) {
         out.push_str(&paint.tone(Tone::Dim, "rolled back:"));
         out.push('\n');
         out.push_str(&down::report(paint, back));

@@ -14,7 +14,7 @@ use tokio::task::spawn_local;
 use super::birth;
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::ports::Ports;
-use crate::cage::{self, Cage, Hearth, Signalled, StackFacts, Strays};
+use crate::cage::{self, Cage, Depth, Hearth, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
 use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::health;
@@ -206,7 +206,7 @@ impl Performer {
             held.emptied = true;
             return Some(Event::Emptied { target });
         }
-        let watched = cage.watch(WATCHED_ENDS);
+        let watched = cage.watch(WATCHED_ENDS, Depth::Full);
         held.waiter = Some(tell_end(target.clone(), &watched, self.facts.clone()));
         Some(Event::Stirred { target })
     }
@@ -338,7 +338,7 @@ impl Performer {
         let held = lives.get(&key);
         let members: Vec<ProcId> = held
             .and_then(|held| held.cage.as_ref())
-            .map(|cage| cage.census(&mut cage::World::new(), cage::Depth::Tree))
+            .map(|cage| cage.census(&mut cage::World::new(), Depth::Tree))
             .map(|members| members.iter().map(|member| member.id).collect())
             .unwrap_or_default();
         let listening = cage::listening(&members);
@@ -421,7 +421,8 @@ impl Performer {
                 let mut lives = self.lives.borrow_mut();
                 let Some(held) = lives.get_mut(&(unit.clone(), *life)) else { return };
                 let Some(cage) = &held.cage else { return };
-                let watched = cage.watch(WATCHED_ENDS);
+                let depth = if held.orphaned { Depth::Full } else { Depth::Tree };
+                let watched = cage.watch(WATCHED_ENDS, depth);
                 if watched.is_empty() && !held.orphaned {
                     return;
                 }

@@ -17,7 +17,7 @@ use devstack::sys::proc;
 
 use shape::{
     SLEEPER, Shape, await_end, await_fact, await_orphan, await_program, cage_of, fresh_mark, full, identity,
-    runs, why,
+    processes, runs, why,
 };
 
 #[test]
@@ -155,7 +155,7 @@ fn who_asked_is_spared_even_inside_the_group() {
     let mut cage = cage_of(shape.id);
     cage.spared.insert(caller);
     let outcome = cage.ask(Signal::TERM);
-    assert_eq!(outcome.refused.iter().map(|one| one.process).collect::<Vec<_>>(), [caller]);
+    assert_eq!(processes(&outcome.refused), [caller]);
     await_end(other);
     await_end(shape.id);
     cage.ledger.insert(caller);
@@ -205,8 +205,8 @@ fn a_chain_that_opens_a_new_session_at_each_hop_is_ended() {
     cage.mark = mark.clone();
     let outcome = cage.kill();
     assert!(outcome.survivors.is_empty());
-    for id in outcome.forced.iter().map(|one| &one.process) {
-        await_end(*id);
+    for one in &outcome.forced {
+        await_end(one.process);
     }
     let needle = format!("{ENV_LIFE}={}", mark.as_str());
     let living: Vec<ProcId> = bearing(&needle).into_iter().filter(|id| runs(*id)).collect();
@@ -236,7 +236,7 @@ fn another_stacks_process_is_never_signalled() {
     await_program(nested, "sleep");
     let mut cage = cage_of(shape.id);
     cage.ledger.insert(nested);
-    assert_eq!(cage.ask(Signal::TERM).refused.iter().map(|one| one.process).collect::<Vec<_>>(), [nested]);
+    assert_eq!(processes(&cage.ask(Signal::TERM).refused), [nested]);
     await_end(shape.id);
     let outcome = cage.kill();
     assert!(runs(nested));
@@ -267,7 +267,7 @@ fn a_keeper_is_no_member_and_ends_last() {
     let mut cage = cage_of(leader);
     cage.keeper = Some(keeper.id);
     assert!(cage.is_kept());
-    assert!(cage.ask(Signal::TERM).refused.iter().any(|one| one.process == nested));
+    assert!(processes(&cage.ask(Signal::TERM).refused).contains(&nested));
     let outcome = cage.kill();
     await_end(leader);
     assert!(runs(keeper.id) && runs(nested), "machinery is never signalled");

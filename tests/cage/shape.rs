@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use devstack::cage::{Cage, Depth, ENV_LIFE, ENV_STACK_ID, Member, World};
+use devstack::cage::{Cage, Depth, ENV_LIFE, ENV_STACK_ID, Member, Signalled, World};
 use devstack::domain::{FoundBy, Life, Mark, Pid, ProcId, Signal, UnitName};
 use devstack::sys::pidfd::Pidfd;
 use devstack::sys::proc;
@@ -125,6 +125,10 @@ pub(crate) fn cage_of(leader: ProcId) -> Cage {
 
 pub(crate) fn full(cage: &Cage) -> Vec<Member> {
     cage.census(&mut World::new(), Depth::Full)
+}
+
+pub(crate) fn processes(signalled: &[Signalled]) -> Vec<ProcId> {
+    signalled.iter().map(|one| one.process).collect()
 }
 
 pub(crate) fn why(members: &[Member], id: ProcId) -> Option<FoundBy> {

@@ -62,7 +62,7 @@ async fn what_cannot_be_run_is_told() {
     );
 }
 
-/// A command that writes its own and a child's number into a pipe of the file system, and what it does then.
+/// A command that tells its own and a child's number through a pipe of the file system, and goes on when it may.
 struct Family {
     dir: tempfile::TempDir,
 }
@@ -70,32 +70,37 @@ struct Family {
 impl Family {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("pipe");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
-            .expect("a named pipe");
+        for name in ["pipe", "go"] {
+            let path = dir.path().join(name);
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                .expect("a named pipe");
+        }
         Self { dir }
     }
 
     fn command(then: &str) -> Probe {
-        shell(&format!("sleep 1000 & echo $$ $! > pipe; {then}"))
+        shell(&format!("{FAMILY}{then}"))
     }
 
-    /// Waits until both run; gives their numbers and handles.
+    /// Waits until both run; gives their numbers and handles, and lets them go on.
     async fn born(&self) -> [(Pid, OwnedFd); 2] {
-        let path = self.dir.path().join("pipe");
-        let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await;
-        let text = text.expect("joined").expect("read");
-        let both: Vec<(Pid, OwnedFd)> = text
-            .split_whitespace()
-            .map(|pid| {
+        let (pipe, go) = (self.dir.path().join("pipe"), self.dir.path().join("go"));
+        let born = tokio::task::spawn_blocking(move || {
+            let text = std::fs::read_to_string(pipe).expect("read");
+            let handle = |pid: &str| {
                 let pid = Pid::from_raw(pid.parse().expect("a number")).expect("a process");
                 (pid, pidfd_open(pid, PidfdFlags::empty()).expect("it lives"))
-            })
-            .collect();
-        both.try_into().expect("two")
+            };
+            let both: Vec<_> = text.split_whitespace().map(handle).collect();
+            std::fs::write(go, "go\n").expect("written to the one who waits");
+            both.try_into().expect("two")
+        });
+        born.await.expect("joined")
     }
 }
+
+const FAMILY: &str = "sleep 1000 & echo $$ $! > pipe; read go < go; ";
 
 fn assert_ended(who: &str, process: &OwnedFd) {
     let limit = Timespec { tv_sec: 5, tv_nsec: 0 };
@@ -112,9 +117,9 @@ fn assert_reaped(pid: Pid) {
 async fn a_timeout_ends_the_whole_group() {
     let family = Family::new();
     let (ctx, _sender) = context(family.dir.path(), Ownership::Own);
-    let timeout = Duration::from_millis(500);
+    let timeout = Duration::from_secs(1);
     let (answer, born) = tokio::join!(first_in(Family::command("wait"), timeout, ctx), family.born());
-    assert_eq!(answer, bad("exec sleep 1000 & echo $$ $! > pipe; wait", "timed out after 500ms"));
+    assert_eq!(answer, bad(&format!("exec {FAMILY}wait"), "timed out after 1.0s"));
     let [(leader, ended), (_, child_ended)] = born;
     assert_ended("the command", &ended);
     assert_ended("its child", &child_ended);
@@ -143,7 +148,7 @@ async fn what_it_leaves_behind_neither_delays_it_nor_lives() {
     // The child holds the output open: an end of the output is not waited for.
     let (answer, born) =
         tokio::join!(first_in(Family::command("echo done; exit 4"), LONG, ctx), family.born());
-    assert_eq!(answer, bad("exec sleep 1000 & echo $$ $! > pipe; echo done; exit 4", "exit 4: done"));
+    assert_eq!(answer, bad(&format!("exec {FAMILY}echo done; exit 4"), "exit 4: done"));
     assert!(began.elapsed() < LONG / 2);
     assert_ended("its child", &born[1].1);
 }

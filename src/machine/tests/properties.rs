@@ -253,7 +253,8 @@ fn a_wild_world_holds_no_surprise() {
     if let Err(error) = outcome {
         panic!("{error}");
     }
-    assert!(lifetimes.get() >= LIFETIMES, "only {} lifetimes were seen", lifetimes.get());
+    let whole = setting("SCENARIOS", SCENARIOS) >= SCENARIOS;
+    assert!(!whole || lifetimes.get() >= LIFETIMES, "only {} lifetimes were seen", lifetimes.get());
 }
 
 /// A number from the environment: `SCENARIOS=50000` for a night's run, `SHRINKS=0` where only red or green matters.

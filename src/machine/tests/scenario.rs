@@ -126,7 +126,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => down,
         2 => cancel,
         1 => Just(Deed::Noise),
-        1 => Just(Deed::Stray),
+        2 => Just(Deed::Stray),
         1 => Just(Deed::Crash),
         1 => any::<bool>().prop_map(Deed::PortTaken),
     ]

@@ -322,7 +322,7 @@ impl World {
             foreign: rng.chance(2 * wild),
             dies_after,
             keeper_dies_after: rng.chance(6 * wild).then(|| rng.below(4000)),
-            sick_after: rng.chance(10 * wild).then(|| rng.below(5000)),
+            sick_after: rng.chance(15 * wild).then(|| rng.below(5000)),
             escapes: rng.chance(30),
         }
     }
@@ -431,7 +431,8 @@ impl World {
         // Sick for a second, then well for three, with a bad answer now and then: it can heal.
         let flicker = self.rng.chance(15);
         let sick = cage.habit.sick_after.is_some_and(|after| {
-            self.now >= cage.born + after && (flicker || (self.now - cage.born - after) % 4000 < 1000)
+            let since = self.now.checked_sub(cage.born + after);
+            flicker || since.is_some_and(|since| since % 4000 < 1000)
         });
         let answer = if sick { bad("500") } else { Answer::Good };
         self.tell(key.0.as_str(), Event::Checked { unit: key.0.clone(), life: key.1, answer });

@@ -217,6 +217,7 @@ impl Follower {
                 self.offset = 0;
             } else if self.live && front.file.metadata()?.len() < self.offset {
                 self.offset = 0;
+                front.times.renew();
             } else {
                 return Ok(0);
             }

@@ -66,6 +66,12 @@ impl Times {
         self.count = length / RECORD;
     }
 
+    /// Forgets what it has read: the log was truncated, and its index with it.
+    pub(super) fn renew(&mut self) {
+        self.block.clear();
+        self.grow();
+    }
+
     /// When the byte at this offset was written; what lies before the first record has the first record's time.
     pub(super) fn at(&mut self, offset: u64) -> Option<WallTime> {
         if self.count == 0 {

@@ -1,0 +1,15 @@
+//! The whole program as its users meet it: real stacks, real processes, exit codes, both outputs, and a judge that
+//! looks into `/proc` for itself.
+#![cfg(target_os = "linux")]
+
+mod again;
+mod failures;
+mod fields;
+mod interrupt;
+mod manifest;
+mod order;
+mod places;
+mod probes;
+mod restart;
+mod verbs;
+mod world;
