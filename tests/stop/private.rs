@@ -107,7 +107,8 @@ fn another_user_gets_no_answer() {
     for path in opened {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("ours");
     }
-    fs::set_permissions(world.dir().parent().expect("a parent"), fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::set_permissions(world.dir().parent().expect("a parent"), fs::Permissions::from_mode(0o755))
+        .expect("ours");
     for socket in &sockets {
         let told = as_nobody(socket).expect("perl is there");
         assert_eq!(told, "answer: ", "{}", socket.display());

@@ -43,7 +43,8 @@ fn until_recorded(world: &World) {
     let lives = world.stack_state().join("lives");
     until("all members are recorded", || {
         let records = std::fs::read_dir(&lives).expect("records").flatten();
-        let text: String = records.map(|entry| std::fs::read_to_string(entry.path()).expect("text")).collect();
+        let text: String =
+            records.map(|entry| std::fs::read_to_string(entry.path()).expect("text")).collect();
         living.keys().all(|pid| text.contains(&format!("\"pid\":{pid},")))
     });
 }

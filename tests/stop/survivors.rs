@@ -47,7 +47,8 @@ fn a_setuid_descendant_survives_and_is_named() {
         return skip("only root can make a program setuid");
     }
     let world = World::plain("services: { none: { command: stand-in wait } }\n");
-    let (helper, sudo) = (world.program("root-helper"), world.program("stand-in").with_file_name("become-root"));
+    let (helper, sudo) =
+        (world.program("root-helper"), world.program("stand-in").with_file_name("become-root"));
     // A copy, not a link: the bit is the file's.
     std::fs::copy("/usr/bin/setpriv", &sudo).expect("util-linux is there");
     std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o4755)).expect("ours");
@@ -57,7 +58,9 @@ fn a_setuid_descendant_survives_and_is_named() {
          stop_grace_period: 300ms\n"
     ));
     world.up();
-    until("both run", || world.living().len() == 2 && world.living().values().all(|line| line.contains(" wait")));
+    until("both run", || {
+        world.living().len() == 2 && world.living().values().all(|line| line.contains(" wait"))
+    });
     let living = world.living();
     let (pid, _) = living.iter().find(|(_, line)| line.contains("root-helper")).expect("it runs");
     if real_user(*pid) != "0" {
@@ -87,9 +90,7 @@ fn a_setuid_descendant_survives_and_is_named() {
 #[test]
 fn a_port_held_by_a_stranger_is_told_with_its_owner() {
     let port = free_port();
-    let world = World::new(&format!(
-        "services:\n  api: {{ command: stand-in wait, ports: [{port}] }}\n"
-    ));
+    let world = World::new(&format!("services:\n  api: {{ command: stand-in wait, ports: [{port}] }}\n"));
     world.up();
     let stranger = TcpListener::bind(("127.0.0.1", port)).expect("nobody listens there");
     let report = world.down(&[], 6);
@@ -110,9 +111,7 @@ fn a_port_held_by_another_users_process_is_told() {
         return skip("only root can play two users");
     }
     let port = free_port();
-    let world = World::plain(&format!(
-        "services:\n  api: {{ command: stand-in wait, ports: [{port}] }}\n"
-    ));
+    let world = World::plain(&format!("services:\n  api: {{ command: stand-in wait, ports: [{port}] }}\n"));
     world.up();
     let stranger = TcpListener::bind(("127.0.0.1", port)).expect("nobody listens there");
     let report = world.down(&[], 6);

@@ -31,7 +31,10 @@ fn a_match_in_the_directory_is_swept_and_a_look_alike_is_not() {
         for swept in [&here, &below] {
             let evidence = told(&report, "swept", swept.pid()).expect("it is told");
             let dir = if swept.pid() == here.pid() { world.dir() } else { sub.clone() };
-            assert!(evidence.contains("wait vitest") && evidence.contains(dir.to_str().expect("text")), "{evidence}");
+            assert!(
+                evidence.contains("wait vitest") && evidence.contains(dir.to_str().expect("text")),
+                "{evidence}"
+            );
         }
         let why = told(&report, "left_alone", other.pid()).expect("it is told");
         assert!(why.contains("no evidence that it belongs here"), "{why}");
@@ -76,7 +79,8 @@ fn what_a_swept_process_started_goes_with_it() {
     let manifest = "services:\n  api: { command: stand-in wait }\nsweep: { patterns: ['child --count'] }\n";
     let world = World::new(manifest);
     world.up();
-    let mut stray = world.start("stand-in", &["child", "--count", "3", "--session", "--env-clear"], &world.dir());
+    let mut stray =
+        world.start("stand-in", &["child", "--count", "3", "--session", "--env-clear"], &world.dir());
     for _ in 0..3 {
         assert!(stray.line().starts_with("child "));
     }
@@ -120,7 +124,9 @@ fn a_second_checkout_of_the_same_manifest_is_not_touched() {
     std::fs::copy(one.dir().join("devstack.yaml"), inner.join("devstack.yaml")).expect("copied");
     let worktree = one.start("stand-in", &["wait", "vitest"], &inner);
     let report = one.down(&[], 0);
-    assert!(told(&report, "swept", theirs.pid()).is_none() && told(&report, "swept", worktree.pid()).is_none());
+    assert!(
+        told(&report, "swept", theirs.pid()).is_none() && told(&report, "swept", worktree.pid()).is_none()
+    );
     assert!(runs(pid) && runs(theirs.pid()) && runs(worktree.pid()));
     assert_eq!(two.service("api")["state"], "ready");
     one.assert_none_but(&[&worktree]);

@@ -206,22 +206,26 @@ impl World {
         let mut files: Vec<PathBuf> = fs::read_dir(dir)
             .expect("logs")
             .map(|entry| entry.expect("an entry").path())
-            .filter(|path| path.file_name().is_some_and(|name| {
-                let name = name.to_string_lossy();
-                name == format!("{service}.log") || name.strip_prefix(&format!("{service}.log."))
-                    .is_some_and(|age| age.bytes().all(|byte| byte.is_ascii_digit()))
-            }))
+            .filter(|path| {
+                path.file_name().is_some_and(|name| {
+                    let name = name.to_string_lossy();
+                    name == format!("{service}.log")
+                        || name
+                            .strip_prefix(&format!("{service}.log."))
+                            .is_some_and(|age| age.bytes().all(|byte| byte.is_ascii_digit()))
+                })
+            })
             .collect();
-        let age = |path: &PathBuf| {
-            path.extension().and_then(|age| age.to_str()?.parse::<u32>().ok()).unwrap_or(0)
-        };
+        let age =
+            |path: &PathBuf| path.extension().and_then(|age| age.to_str()?.parse::<u32>().ok()).unwrap_or(0);
         files.sort_by_key(|path| std::cmp::Reverse(age(path)));
         files.iter().flat_map(|path| fs::read(path).expect("a log")).collect()
     }
 
     /// The directory of this stack's state.
     pub(crate) fn stack_state(&self) -> PathBuf {
-        let mut dirs = fs::read_dir(self.state()).expect("state").map(|entry| entry.expect("an entry").path());
+        let mut dirs =
+            fs::read_dir(self.state()).expect("state").map(|entry| entry.expect("an entry").path());
         dirs.find(|path| path.join("stack.json").exists()).expect("the stack was used")
     }
 }
@@ -229,7 +233,8 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if !self.dir().join("devstack.yaml").exists() {
-            let _ = fs::write(self.dir().join("devstack.yaml"), "services: { none: { command: \"true\" } }\n");
+            let _ =
+                fs::write(self.dir().join("devstack.yaml"), "services: { none: { command: \"true\" } }\n");
         }
         let _ = self.command(&["down", "--force"]).output();
         // What a failed test left: its own programs only, by the number just read.
@@ -399,7 +404,10 @@ pub(crate) fn answers(port: u16) -> bool {
 }
 
 pub(crate) fn number(value: &Value) -> i32 {
-    value.as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or_else(|| panic!("no number: {value}"))
+    value
+        .as_i64()
+        .and_then(|number| i32::try_from(number).ok())
+        .unwrap_or_else(|| panic!("no number: {value}"))
 }
 
 /// The elements of a list in an answer.
