@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(world.descendants(&[root]), lazy);
         assert_eq!(lazy.len(), 1);
         // A parent that was born after its child is another process with the same number.
-        let later = ProcId { start: lazy.first().expect("one child").start + 1, ..root };
+        let later = ProcId { start: lazy.first().expect("the child").start + 1, ..root };
         assert!(world.descendants(&[later]).is_empty());
         // The shell first: it would end by itself when its child does.
         for id in [root].into_iter().chain(lazy) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::orphans::Orphans;
 use super::performer::Performer;
 use crate::control::{Answers, Call, Views};
 use crate::domain::{Moment, UnitView, WallTime};
@@ -30,6 +31,7 @@ pub(super) struct Driver {
     stale: bool,
     /// A whole stack was ended (or an `up` left nothing): at rest, the supervisor is not needed any more.
     ending: bool,
+    orphans: Orphans,
 }
 
 impl Driver {
@@ -53,6 +55,7 @@ impl Driver {
             last_request: 0,
             stale: true,
             ending: false,
+            orphans: Orphans::default(),
         };
         for event in adopted {
             driver.step(event)?;
@@ -69,6 +72,7 @@ impl Driver {
     pub(super) async fn run(mut self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut child_ended = signal(SignalKind::child())?;
         while !(self.ending && self.stack.at_rest() && self.waiting.is_empty()) {
             let deadline = self.stack.next_deadline();
             tokio::select! {
@@ -82,6 +86,7 @@ impl Driver {
                 () = until(deadline) => self.step(Event::Tick)?,
                 _ = terminate.recv() => self.end_stack()?,
                 _ = interrupt.recv() => self.end_stack()?,
+                _ = child_ended.recv() => self.orphans.reap(),
                 // Births take a millisecond each: facts of the lives before must not wait for all of them.
                 () = std::future::ready(()), if self.performer.has_births() => self.performer.bear_one(),
                 () = std::future::ready(()), if self.stale => self.publish(),
