@@ -73,16 +73,16 @@ services:
     ready: { exec: test -s one.env }
     ports: { http: auto }
     env_file: [one.vars]
-    environment: { C: service, D: '${FROM_SHELL}-${UNSET:-default}-$$x', SELF: '${services.one.port}' }
+    environment: { C: service, D: '${FROM_SHELL:-none}-${UNSET:-default}-$$x', SELF: '${services.one.port}' }
   two:
     command: [sh, -c, 'env > two.env; exec sleep 600']
     ready: { exec: test -s two.env }
-    ports: [auto]
+    ports: { only: auto }
     environment: { PEER: 'http://localhost:${services.one.ports.http}' }
 ",
     );
     std::fs::write(world.path(".env"), "A=file\nE=\"quoted value\"\n").expect("a file");
-    std::fs::write(world.path("one.vars"), "B=own file\nC=own file\n").expect("a file");
+    std::fs::write(world.path("one.vars"), "B='own file'\nC='own file'\n").expect("a file");
     let mut up = world.command(&["up"]);
     up.env("FROM_SHELL", "shell value").env("INHERITED", "yes").env("DEVSTACK_LIFE", "forged");
     finish(up).expect(0, "up");

@@ -45,7 +45,7 @@ fn a_graph_starts_in_order_and_as_parallel_as_it_can() {
         let service = world.service(name);
         assert_eq!((&service["pgid"], &service["sid"]), (&service["pid"], &service["pid"]));
         let ready = service["ready_ms"].as_u64().expect("a time");
-        assert_eq!(ready >= 300, name == "db", "{name} was ready after {ready} ms of its own");
+        assert_eq!(ready >= 250, name == "db", "{name} was ready after {ready} ms of its own");
     }
     let pids: Vec<i32> = ["api", "db", "side", "alone"].iter().map(|name| world.pid(name)).collect();
     let down = world.ok(&["down"]);
