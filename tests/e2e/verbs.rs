@@ -111,22 +111,24 @@ fn events_hold_a_receipt_for_each_signal() {
     world.ok(&["down"]);
     let all = world.ok(&["events"]);
     for pid in pids {
-        let receipts =
-            all.out.lines().filter(|line| line.contains("SIGTERM") && line.contains(&format!("pid {pid}")));
-        assert_eq!(receipts.count(), 1, "one receipt for {pid} in\n{}", all.out);
+        let receipts = all
+            .stdout
+            .lines()
+            .filter(|line| line.contains("SIGTERM") && line.contains(&format!("pid {pid}")));
+        assert_eq!(receipts.count(), 1, "one receipt for {pid} in\n{}", all.stdout);
     }
     all.says(&["up asked for", "down asked for", "started", "verified: nothing is left", "ours by"]);
     let db = world.ok(&["events", "--service", "db"]);
-    assert!(db.out.contains("db") && !db.out.contains("api  "), "{}", db.out);
+    assert!(db.stdout.contains("db") && !db.stdout.contains("api  "), "{}", db.stdout);
     let json = world.ok(&["events", "--json"]);
     let lines: Vec<serde_json::Value> =
-        json.out.lines().map(|line| serde_json::from_str(line).expect("JSON on each line")).collect();
-    assert!(lines.len() >= all.out.lines().count());
-    assert!(lines.iter().all(|line| line["at"].is_string() || line["at"].is_number()), "{}", json.out);
+        json.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON on each line")).collect();
+    assert!(lines.len() >= all.stdout.lines().count());
+    assert!(lines.iter().all(|line| line["at"].is_string() || line["at"].is_number()), "{}", json.stdout);
     let secs = world.ok(&["events", "--since", "1h"]);
-    assert_eq!(secs.out, all.out);
+    assert_eq!(secs.stdout, all.stdout);
     let none = world.ok(&["events", "--since", "0s"]);
-    assert_eq!(none.out, "");
+    assert_eq!(none.stdout, "");
     world.expect(2, &["events", "--since", "yesterday-ish"]);
 }
 
