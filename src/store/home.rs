@@ -109,6 +109,12 @@ impl StackFile {
             plan: None,
         }
     }
+
+    /// The manifest's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.manifest.parent().unwrap_or(&self.manifest)
+    }
 }
 
 /// The hash of a manifest's real path that names its stack on disk.

@@ -57,8 +57,7 @@ pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
             None => services.push(view),
         }
     }
-    let manifest_dir = stack.manifest.parent().unwrap_or(&stack.manifest);
-    let dir = manifest_dir.to_string_lossy().into_owned();
+    let dir = stack.dir().to_string_lossy().into_owned();
     Ok(StackView { stack: stack.name, dir, supervisor: None, services, strays: Vec::new() })
 }
 
