@@ -255,7 +255,7 @@ fn choose_ports(
 }
 
 /// Whether a server could listen there now. A missing address family is no hindrance.
-fn can_bind(port: u16) -> bool {
+pub(super) fn can_bind(port: u16) -> bool {
     let free =
         |error: std::io::Error| !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied);
     let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_or_else(free, |_| true);

@@ -7,9 +7,9 @@ use super::exit::CliError;
 use super::load::{self, LoadError, Loaded, Where};
 use crate::control::{Client, ClientError};
 use crate::domain::{Mark, ProcId, StackName, StackView, UnitName};
-use crate::plan::Plan;
+use crate::plan::{AutoPorts, Plan};
 use crate::show::Door;
-use crate::store::{Home, HomeError, Lock, StackDir, StackFile};
+use crate::store::{Home, HomeError, Lock, StackDir, StackFile, read_records};
 use crate::supervisor;
 use crate::sys;
 
@@ -53,8 +53,8 @@ impl Place {
     pub(super) fn load(&self, door: &Door) -> Result<Loaded, CliError> {
         let previous = |_: &StackName, manifest: &Path| {
             let dir = self.home.find(manifest).ok().flatten();
-            let file = dir.and_then(|dir| dir.read_stack().ok().flatten());
-            file.map(|file| file.auto_ports).unwrap_or_default()
+            let known = dir.and_then(|dir| Some((dir.read_stack().ok()??, dir)));
+            known.map(|(file, dir)| usable_ports(file.auto_ports, &dir)).unwrap_or_default()
         };
         load::load_with(&self.sought, previous).map_err(|error| self.load_error(error, Some(door)))
     }
@@ -173,6 +173,19 @@ impl Stack {
             ClientError::Refused(..) | ClientError::Garbled(_) => CliError::Bug(error.to_string()),
         }
     }
+}
+
+/// The automatic ports of the last time. While nothing of the stack runs, one that a stranger has taken is given up.
+fn usable_ports(mut ports: AutoPorts, dir: &StackDir) -> AutoPorts {
+    let runs = || {
+        std::os::unix::net::UnixStream::connect(dir.socket()).is_ok()
+            || read_records(dir).is_ok_and(|records| !records.is_empty())
+    };
+    // To try a port is to take it for a moment: never under a stack that may be about to listen.
+    if !ports.is_empty() && !runs() {
+        ports.retain(|_, port| load::can_bind(*port));
+    }
+    ports
 }
 
 /// Runs the asynchronous part of a command.

@@ -169,6 +169,8 @@ impl Driver {
             // Nothing was started, or all of it was rolled back: there is nothing left to supervise.
             self.ending |= !report.ready && self.stack.at_rest();
         }
+        // Refused because the whole stack is being ended: that goes on, and with it this supervisor.
+        self.ending |= reply == Reply::Busy;
         self.publish();
         if let Some(answer) = self.waiting.remove(&id) {
             let _ = answer.send(reply);

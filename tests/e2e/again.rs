@@ -122,7 +122,10 @@ services:
     // Either it was told that a down is at work, or it waited and started anew; never half of it.
     match up.code {
         Some(0) => assert_eq!(world.state("slow"), "ready"),
-        Some(7) => up.complains(&["error[DS0", "try"]),
+        Some(7) => {
+            up.complains(&["error[DS0", "try"]);
+            world.await_nothing();
+        }
         _ => panic!("{up:?}"),
     }
 }

@@ -131,11 +131,7 @@ services:
     other.ok(&["up"]);
     let world = World::new(&manifest.replace("name: other", "name: mine"));
     let up = world.expect(1, &["up"]);
-    up.complains(&[
-        "DS020",
-        "of the devstack stack `other`",
-        &format!("devstack -C {} down", other.dir.display()),
-    ]);
+    up.complains(&["DS020", "of the devstack stack `other`", "checkout down"]);
     assert_eq!(other.state("web"), "ready");
     // A port of this stack that another holds would make every `down` of it unclean.
     world.expect(6, &["down"]).complains(&["of the devstack stack `other`"]);
@@ -158,7 +154,7 @@ services:
     up.complains(&["error[DS022]", "bin/serve", "no such file"]);
     // A shell looks for itself; what it says is in the log.
     let up = world.expect(1, &["up", "shell"]);
-    up.complains(&["127", "slepe", "not found"]);
+    up.complains(&["error[DS028]", "exit 127", "slepe: "]);
 }
 
 #[test]

@@ -165,3 +165,20 @@ fn completions_and_version() {
     world.expect(2, &["up", "--no-such-option"]);
     world.expect(2, &["up", "--timeout", "5"]).complains(&["5"]);
 }
+
+#[test]
+fn an_automatic_port_that_a_stranger_took_is_given_up() {
+    let world = World::new("services: { a: { command: exec sleep 600, ports: { http: auto } } }");
+    world.ok(&["up"]);
+    let port = world.ok(&["port", "a"]).stdout;
+    world.ok(&["down"]);
+    let number: u16 = port.trim().parse().expect("a port");
+    let held = std::net::TcpListener::bind(("127.0.0.1", number)).expect("it is free again");
+    world.ok(&["up"]);
+    let other = world.ok(&["port", "a"]).stdout;
+    assert_ne!(other, port);
+    drop(held);
+    assert_eq!(world.ok(&["port", "a"]).stdout, other, "what runs keeps its port");
+    world.ok(&["down"]);
+    assert_eq!(world.ok(&["port", "a"]).stdout, other);
+}

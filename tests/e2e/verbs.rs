@@ -148,7 +148,7 @@ fn all_stacks_are_listed() {
     world.ok(&["ls"]);
     world.ok(&["up"]);
     let table = world.ok(&["ls"]);
-    table.says(&["pair", &world.dir.to_string_lossy()]);
+    table.says(&["pair", "running", "/checkout"]);
     let json = world.json(0, &["ls", "--json"]);
     let pair = &json["stacks"][0];
     assert_eq!((&pair["stack"], &pair["ready"], &pair["processes"]), (&"pair".into(), &3.into(), &3.into()));
