@@ -318,7 +318,11 @@ impl Judge {
             && back.clean
             && up.units.iter().any(|unit| {
                 let settled = stack.units.get(unit).is_none_or(Unit::is_settled);
-                settled && world.lives(unit, true)
+                // One that another request was ending already, and could not, is told as that: not as rolled back.
+                let told_as_survivor = report.units.iter().any(|(told, outcome)| {
+                    told == unit && matches!(outcome, UnitOutcome::Failed(Failure::Survived { .. }))
+                });
+                settled && !told_as_survivor && world.lives(unit, true)
             })
         {
             return Err(format!("{id}: the roll-back is told clean and something lives"));
