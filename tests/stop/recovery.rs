@@ -223,6 +223,31 @@ fn a_supervisor_killed_in_the_middle_of_a_stop_is_replaced_by_the_next_down() {
 }
 
 #[test]
+fn a_supervisor_that_hangs_does_not_hold_the_terminal() {
+    let world = World::new("services:\n  api: { command: stand-in wait }\n");
+    world.up();
+    let supervisor = world.supervisor();
+    kill(supervisor, Signal::STOP);
+    let mut down = world.command(&["down"]);
+    let mut down = down.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let pid = i32::try_from(down.id()).expect("a number");
+    // It hears signals by itself from now on: before that, the first one would end it.
+    until("it has handlers", || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a line");
+        u64::from_str_radix(caught.trim(), 16).expect("a mask") & (1 << 14 | 1 << 1) == 1 << 14 | 1 << 1
+    });
+    until("it has ended", || {
+        kill(pid, Signal::INT);
+        !runs(pid)
+    });
+    assert_eq!(down.wait().expect("ours").code(), Some(130));
+    kill(supervisor, Signal::CONT);
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}
+
+#[test]
 fn a_supervisor_that_is_asked_to_end_ends_its_stack() {
     let world = started(false);
     let supervisor = world.supervisor();
