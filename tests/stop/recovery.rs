@@ -301,3 +301,41 @@ fn no_cgroup_stays_behind_however_the_stack_ended() {
     world.down(&[], 0);
     assert_eq!(cgroups(&world), [""; 0], "after lives that ended while nobody looked");
 }
+
+#[test]
+fn damaged_state_keeps_nothing_alive() {
+    for supervisor_lives in [true, false] {
+        let world = started(true);
+        until_recorded(&world);
+        if !supervisor_lives {
+            kill_and_wait(world.supervisor());
+        }
+        let state = world.stack_state();
+        std::fs::write(state.join("stack.json"), "{ \"version\": 1, \"na").expect("written");
+        // As after a crash in the middle of a write.
+        for entry in std::fs::read_dir(state.join("lives")).expect("records").flatten() {
+            let mut text = std::fs::read(entry.path()).expect("a record");
+            text.extend_from_slice(b"{\"member\":{\"pid\":17");
+            std::fs::write(entry.path(), text).expect("written");
+        }
+        let report = world.down(&[], 0);
+        assert_eq!(report["clean"], true, "{report:#}");
+        world.assert_none_but(&[]);
+    }
+}
+
+#[test]
+fn a_newer_state_is_refused_and_not_touched() {
+    let world = World::new("services:\n  api: { command: stand-in wait }\n");
+    world.up();
+    world.down(&[], 0);
+    let file = world.stack_state().join("stack.json");
+    let newer = r#"{ "version": 99, "anything": true }"#;
+    std::fs::write(&file, newer).expect("written");
+    let ran = world.run(&["up"]);
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.out);
+    assert!(ran.err.contains("newer"), "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(&file).expect("text"), newer);
+    world.assert_none_but(&[]);
+    std::fs::remove_file(&file).expect("ours");
+}
