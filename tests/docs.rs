@@ -134,6 +134,43 @@ fn every_verb_and_every_option_is_described() {
 }
 
 #[test]
+fn every_code_of_an_error_is_described() {
+    let pages = [
+        (["src/manifest/code.rs"].as_slice(), "docs/manifest.md"),
+        (["src/cli/error.rs", "src/show/error.rs", "src/show/down.rs"].as_slice(), "docs/cli.md"),
+    ];
+    for (sources, page) in pages {
+        let page = read(&root().join(page));
+        for source in sources {
+            let source = read(&root().join(source));
+            let codes = source.match_indices("DS").filter_map(|(at, _)| source.get(at..at + 5));
+            let codes = codes.filter(|code| code[2..].bytes().all(|byte| byte.is_ascii_digit()));
+            let missing: Vec<&str> = codes.filter(|code| !page.contains(code)).collect();
+            assert!(missing.is_empty(), "nothing is said of {missing:?}");
+        }
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let (page, readme) = (read(&root().join("docs/dependencies.md")), read(&root().join("README.md")));
+    let mut wanted = false;
+    let mut tried = 0;
+    for line in read(&root().join("Cargo.toml")).lines() {
+        if line.starts_with('[') {
+            wanted = line.ends_with("dependencies]");
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| wanted) {
+            tried += 1;
+            assert!(page.contains(&format!("`{name}`")), "docs/dependencies.md says nothing of {name}");
+        }
+    }
+    assert!(tried > 20, "only {tried} were found: is the search still right?");
+    for replaced in ["serde_yaml", "command-group", "reqwest", "nix", "sysinfo"] {
+        assert!(readme.contains(&format!("| `{replaced}` |")), "the README says why there is no {replaced}");
+    }
+}
+
+#[test]
 fn what_is_named_right_is_told_apart_from_what_is_not() {
     let parsed = Cli::try_parse_from(own_words("devstack -C ~/shop up --timeout 3s api").expect("ours"));
     assert!(matches!(parsed.expect("parses").verb, Verb::Up(_)));

@@ -108,7 +108,8 @@ pub(super) fn variables(judge: &mut Judge<'_>, list: &[Variable]) -> Layer {
 }
 
 /// Variables by which a process is known to be ours.
-const OWN_NAMES: [&str; 3] = ["DEVSTACK_STACK", "DEVSTACK_SERVICE", "DEVSTACK_LIFE"];
+const OWN_NAMES: [&str; 5] =
+    ["DEVSTACK_STACK", "DEVSTACK_STACK_ID", "DEVSTACK_DIR", "DEVSTACK_SERVICE", "DEVSTACK_LIFE"];
 
 /// Whether a variable is set by devstack itself.
 pub(super) fn is_own_name(name: &str) -> bool {

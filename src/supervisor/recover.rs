@@ -25,16 +25,15 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
         // Of another boot nothing can live, whatever its numbers say.
         let taken =
             if record.intent.boot == boot && !record.emptied { adopt(performer, &record) } else { None };
-        match taken {
-            Some(event) => adopted.push(event),
-            None => {
-                // Of a life that ended while nobody looked; one that is not empty is not removed by the kernel.
-                if let Some(leaf) = leaf_of(&record) {
-                    let _ = leaf.remove();
-                }
-                remove_record(&performer.dir, &unit, record.intent.life);
-            }
+        if let Some(event) = taken {
+            adopted.push(event);
+            continue;
         }
+        // Of a life that ended while nobody looked; one that is not empty is not removed by the kernel.
+        if let Some(leaf) = leaf_of(&record) {
+            let _ = leaf.remove();
+        }
+        remove_record(&performer.dir, &unit, record.intent.life);
     }
     let mut events = vec![Event::Remembered { lives: last.into_iter().collect() }];
     events.extend(adopted);

@@ -27,10 +27,12 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says loudly that a test did not run: past what the test harness keeps to itself.
+/// Says loudly that a test did not run: past the test runner, which keeps what a passing test prints to itself.
 pub(crate) fn skip(why: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
+    use std::io::Write as _;
+    let thread = std::thread::current();
+    let text = format!("\n!!!! SKIPPED: {}: {why}\n", thread.name().unwrap_or("a test"));
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// A stack, its state, and the programs that its services run.
