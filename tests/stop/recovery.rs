@@ -296,7 +296,9 @@ fn no_cgroup_stays_behind_however_the_stack_ended() {
     let (supervisor, leaders) = (world.supervisor(), leaders(&world));
     kill_and_wait(supervisor);
     let living = world.living();
-    living.into_keys().for_each(|pid| kill(pid, Signal::KILL));
+    for pid in living.into_keys() {
+        kill(pid, Signal::KILL);
+    }
     until("nothing lives", || leaders.iter().all(|(pid, _)| !runs(*pid)) && world.living().is_empty());
     world.down(&[], 0);
     assert_eq!(cgroups(&world), [""; 0], "after lives that ended while nobody looked");
