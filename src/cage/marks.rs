@@ -88,6 +88,10 @@ impl Marks {
 
     /// Whose it is, where `ours` knows the marks of the stack that asks.
     pub(super) fn belongs(&self, ours: impl Fn(&Mark) -> bool) -> Belongs {
+        // A life of ours is proof enough: the stack's own secret may have been lost with a damaged state.
+        if self.life.as_ref().is_some_and(&ours) {
+            return Belongs::Ours;
+        }
         if let Some(stack) = &self.stack {
             return if ours(stack) { Belongs::Ours } else { Belongs::Another };
         }

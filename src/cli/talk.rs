@@ -51,7 +51,18 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// From here on these signals do not end this process.
+    ///
+    /// The third one ends it all the same, whatever it waits for: a supervisor that hangs must not hold a terminal.
     pub(super) fn listen() -> std::io::Result<Self> {
+        let mut patience =
+            Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                patience.next().await;
+            }
+            let last = patience.next().await;
+            std::process::exit(128 + last);
+        });
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

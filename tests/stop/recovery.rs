@@ -223,6 +223,31 @@ fn a_supervisor_killed_in_the_middle_of_a_stop_is_replaced_by_the_next_down() {
 }
 
 #[test]
+fn a_supervisor_that_hangs_does_not_hold_the_terminal() {
+    let world = World::new("services:\n  api: { command: stand-in wait }\n");
+    world.up();
+    let supervisor = world.supervisor();
+    kill(supervisor, Signal::STOP);
+    let mut down = world.command(&["down"]);
+    let mut down = down.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let pid = i32::try_from(down.id()).expect("a number");
+    // It hears signals by itself from now on: before that, the first one would end it.
+    until("it has handlers", || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a line");
+        u64::from_str_radix(caught.trim(), 16).expect("a mask") & (1 << 14 | 1 << 1) == 1 << 14 | 1 << 1
+    });
+    until("it has ended", || {
+        kill(pid, Signal::INT);
+        !runs(pid)
+    });
+    assert_eq!(down.wait().expect("ours").code(), Some(130));
+    kill(supervisor, Signal::CONT);
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}
+
+#[test]
 fn a_supervisor_that_is_asked_to_end_ends_its_stack() {
     let world = started(false);
     let supervisor = world.supervisor();
@@ -277,4 +302,42 @@ fn no_cgroup_stays_behind_however_the_stack_ended() {
     until("nothing lives", || leaders.iter().all(|(pid, _)| !runs(*pid)) && world.living().is_empty());
     world.down(&[], 0);
     assert_eq!(cgroups(&world), [""; 0], "after lives that ended while nobody looked");
+}
+
+#[test]
+fn damaged_state_keeps_nothing_alive() {
+    for supervisor_lives in [true, false] {
+        let world = started(true);
+        until_recorded(&world);
+        if !supervisor_lives {
+            kill_and_wait(world.supervisor());
+        }
+        let state = world.stack_state();
+        std::fs::write(state.join("stack.json"), "{ \"version\": 1, \"na").expect("written");
+        // As after a crash in the middle of a write.
+        for entry in std::fs::read_dir(state.join("lives")).expect("records").flatten() {
+            let mut text = std::fs::read(entry.path()).expect("a record");
+            text.extend_from_slice(b"{\"member\":{\"pid\":17");
+            std::fs::write(entry.path(), text).expect("written");
+        }
+        let report = world.down(&[], 0);
+        assert_eq!(report["clean"], true, "{report:#}");
+        world.assert_none_but(&[]);
+    }
+}
+
+#[test]
+fn a_newer_state_is_refused_and_not_touched() {
+    let world = World::new("services:\n  api: { command: stand-in wait }\n");
+    world.up();
+    world.down(&[], 0);
+    let file = world.stack_state().join("stack.json");
+    let newer = r#"{ "version": 99, "anything": true }"#;
+    std::fs::write(&file, newer).expect("written");
+    let ran = world.run(&["up"]);
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.out);
+    assert!(ran.err.contains("newer"), "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(&file).expect("text"), newer);
+    world.assert_none_but(&[]);
+    std::fs::remove_file(&file).expect("ours");
 }
