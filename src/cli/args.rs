@@ -1,6 +1,5 @@
 //! The command line as it may be written.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -100,13 +99,7 @@ impl Cli {
             Verb::Url(args) => Some(&args.place),
             Verb::Check(args) => Some(&args.place),
             Verb::Config(args) => Some(&args.place),
-            Verb::Logs(_)
-            | Verb::Events(_)
-            | Verb::Ls(_)
-            | Verb::Completions(_)
-            | Verb::Version(_)
-            | Verb::Keeper(_)
-            | Verb::Supervise(_) => None,
+            Verb::Logs(_) | Verb::Events(_) | Verb::Ls(_) | Verb::Completions(_) | Verb::Version(_) => None,
         };
         place.and_then(|place| place.file.as_deref()).or(self.global.file.as_deref())
     }
@@ -171,12 +164,6 @@ pub enum Verb {
     Completions(CompletionsArgs),
     /// The version
     Version(JsonArgs),
-    /// Holds one life of a service; started by the supervisor only.
-    #[command(name = "__keeper", hide = true)]
-    Keeper(Inner),
-    /// Watches one stack; started by `up` only.
-    #[command(name = "__supervise", hide = true)]
-    Supervise(Inner),
 }
 
 /// `devstack up`
@@ -445,12 +432,4 @@ pub struct CompletionsArgs {
     /// bash, zsh, fish, elvish or powershell
     #[arg(value_name = "SHELL", hide_possible_values = true)]
     pub shell: clap_complete::Shell,
-}
-
-/// What devstack gives itself.
-#[derive(Clone, Debug, Args)]
-pub struct Inner {
-    /// Passed on as it is.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<OsString>,
 }

@@ -110,7 +110,7 @@ fn named<'a>(view: &'a StackView, name: &UnitName) -> Result<&'a crate::domain::
 }
 
 fn listed(stack: &Stack) -> ls::Listed {
-    let dir = stack.file.manifest.parent().unwrap_or(&stack.file.manifest);
+    let dir = stack.file.dir();
     let view = stack.view().ok();
     let units = || view.iter().flat_map(|view| &view.services);
     let wanted = |state: State| !matches!(state, State::Stopped);

@@ -32,6 +32,13 @@ use crate::supervisor;
 /// Runs the program with the arguments that it was given.
 #[must_use]
 pub fn run() -> ExitCode {
+    // Not a verb for people: neither the help nor the completions shall name it.
+    let words: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
+    if let [word, state, runtime] = words.as_slice()
+        && word == "__supervise"
+    {
+        return supervise(state, runtime);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -70,15 +77,15 @@ fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
         Verb::Config(args) => setup::config(&place, door, args),
         Verb::Completions(args) => setup::completions(door, args),
         Verb::Version(args) => setup::version(door, args),
-        Verb::Keeper(_) => Err(CliError::Usage("__keeper is started by the supervisor only".to_owned())),
-        Verb::Supervise(inner) => supervise(&inner.rest),
     }
 }
 
-fn supervise(rest: &[OsString]) -> Result<Code, CliError> {
-    let [state, runtime] = rest else {
-        return Err(CliError::Usage("__supervise is started by up only".to_owned()));
-    };
-    supervisor::run_daemon(state.into(), runtime.into())?;
-    Ok(Code::Done)
+fn supervise(state: &OsString, runtime: &OsString) -> ExitCode {
+    match supervisor::run_daemon(state.into(), runtime.into()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the supervisor has failed");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -73,16 +73,27 @@ pub(super) async fn follow(
 ) -> Result<Ended, ClientError> {
     let mut units: Vec<UnitView> = Vec::new();
     let (mut id, mut ended_by) = (None, None);
+    let mut unheard = None;
     let mut spin = spinner();
     loop {
         tokio::select! {
             biased;
             signal = interrupts.next() => {
                 let which = if ended_by.replace(signal).is_none() { Interruption::First } else { Interruption::Again };
-                interrupt(which, id).await;
+                // The supervisor cannot take back what it has not numbered yet.
+                if id.is_none() && matches!(source, Source::Remote(_)) {
+                    unheard = Some(which);
+                } else {
+                    interrupt(which, id).await;
+                }
             }
             told = source.next() => match told? {
-                Told::Accepted { id: given } => id = Some(given),
+                Told::Accepted { id: given } => {
+                    id = Some(given);
+                    if let Some(which) = unheard.take() {
+                        interrupt(which, id).await;
+                    }
+                }
                 Told::Changed { units: changed } => {
                     take_in(&mut units, changed);
                     progress.update(&units, clock::wall());

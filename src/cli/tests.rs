@@ -183,7 +183,6 @@ fn options_are_read_before_and_after_the_verb() {
         panic!("not wait")
     };
     assert_eq!(wait.goal, Goal::Completed);
-    assert!(matches!(read(&["__keeper"]).expect("is read").verb, Verb::Keeper(_)));
     for line in [
         vec!["down", "--force", "--timeout", "3s", "--dry-run", "--json"],
         vec!["start", "api"],

@@ -13,7 +13,7 @@ use super::place::{Place, Stack, block_on, caller, unit_names};
 use super::talk::{Ended, Interruption, Interrupts, Source, follow};
 use super::{down, look};
 use crate::control::{CancelCall, Client, ClientError, UpCall};
-use crate::domain::{Signal, StackView, State, UnitName, UpReport, WallTime};
+use crate::domain::{Failure, Signal, StackView, State, UnitName, UnitOutcome, UpReport, WallTime};
 use crate::machine::{Reply, UpRequest};
 use crate::plan::{Plan, SelectError, select};
 use crate::show::progress::Verb;
@@ -24,6 +24,9 @@ use crate::sys::clock;
 
 /// A supervisor that is just ending refuses its last callers; the next one is asked.
 const TRIES: usize = 5;
+
+/// So many last lines of its log tell of a death.
+const LAST_LINES: usize = 10;
 
 /// What the command line asks for.
 #[derive(Default)]
@@ -88,7 +91,7 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
     let stack = place.open(&loaded)?;
     let dir = loaded.plan.dir.display().to_string();
     let (ended, view) = block_on(bring_up(&stack, door, loaded, units, wish))??;
-    let report = match ended.reply {
+    let mut report = match ended.reply {
         Reply::Up(report) => report,
         Reply::Busy => return Err(held(&stack)),
         Reply::NoSuchUnit(name) => {
@@ -96,6 +99,7 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         }
         Reply::Down(_) => return Err(CliError::Bug("a down was answered to an up".to_owned())),
     };
+    tell_deaths(&mut report, &view, &stack);
     if wish.json {
         door.answer(&json::up(&report, &view)?)?;
     } else {
@@ -194,6 +198,19 @@ async fn ask(stack: &Stack, call: &UpCall) -> Result<crate::control::Lines, CliE
 async fn cancel(stack: &Stack, call: CancelCall) {
     if let Ok(mut client) = Client::connect(&stack.dir.socket()).await {
         let _ = client.post("/v1/cancel", &call).await;
+    }
+}
+
+/// What has no gate counts as ready as soon as it runs: one that has ended between the answer and the look is no success.
+fn tell_deaths(report: &mut UpReport, view: &StackView, stack: &Stack) {
+    for (name, outcome) in &mut report.units {
+        let died = view.services.iter().find(|unit| unit.name == *name && unit.state == State::Failed);
+        let good = matches!(outcome, UnitOutcome::Started | UnitOutcome::Recreated | UnitOutcome::Unchanged);
+        if let (true, Some(exit)) = (good, died.and_then(|unit| unit.exit)) {
+            let tail = crate::store::log::tail(&stack.dir.log(name), LAST_LINES);
+            *outcome = UnitOutcome::Failed(Failure::Exited { exit, was_ready: true, tail });
+            report.ready = false;
+        }
     }
 }
 

@@ -20,7 +20,11 @@ enum Progress {
 
 /// Runs the verb.
 pub(super) fn run(place: &Place, door: &Door, args: &WaitArgs) -> Result<Code, CliError> {
-    let stack = place.stack(door)?;
+    let stack = match place.stack(door) {
+        // What was never started is stopped.
+        Err(CliError::NotRunning { .. }) if args.goal == Goal::Stopped => return Ok(Code::Done),
+        stack => stack?,
+    };
     let wait = watch(&stack, args);
     block_on(async {
         match args.timeout {

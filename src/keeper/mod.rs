@@ -8,6 +8,7 @@ mod census;
 mod explain;
 mod hold;
 mod notify;
+mod nursery;
 mod output;
 mod protocol;
 mod record;
@@ -17,6 +18,7 @@ mod talk;
 use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 
+pub use nursery::VARIABLE as NURSERY;
 pub use protocol::{FromKeeper, LogSpec, Spec};
 
 use crate::domain::Failure;
@@ -32,7 +34,7 @@ const LONGEST_SPEC: usize = 64 << 20;
 #[must_use]
 pub fn run() -> i32 {
     reaper::close_foreign_descriptors();
-    let Ok(mut supervisor) = reaper::take_standard_input() else { return 125 };
+    let Ok(supervisor) = reaper::take_standard_input() else { return 125 };
     signals::unblock_all();
     signals::ignore(&[
         libc::SIGHUP,
@@ -45,12 +47,22 @@ pub fn run() -> i32 {
         libc::SIGTTIN,
         libc::SIGTTOU,
     ]);
+    // Relative paths are the service's matter; this process holds no directory that someone wants to unmount.
+    let _ = std::env::set_current_dir("/");
+    if std::env::var_os(nursery::VARIABLE).is_none() {
+        return keep(supervisor);
+    }
+    reaper::leave_session();
+    reaper::set_own_name(c"devstack-nurse");
+    nursery::bear(supervisor).map_or(0, keep)
+}
+
+/// Holds one life.
+fn keep(mut supervisor: UnixStream) -> i32 {
     reaper::leave_session();
     reaper::set_own_name(c"devstack-keeper");
     // Where there is none, direct children are all that can be proven; `doctor` says so.
     let _ = reaper::become_subreaper();
-    // Relative paths are the service's matter; this process holds no directory that someone wants to unmount.
-    let _ = std::env::set_current_dir("/");
     let Some(line) = read_line(&mut supervisor) else { return 125 };
     let spec: Spec = match serde_json::from_slice(&line) {
         Ok(spec) => spec,

@@ -11,12 +11,11 @@ impl Unit {
     pub(super) fn backing_off(&mut self, until: Moment, fact: &Fact, turn: &mut Turn) {
         self.phase = Phase::Backoff { until };
         match fact {
-            Fact::Due if turn.now >= until => {
+            Fact::Due => {
                 self.restarts += 1;
                 self.start(turn);
             }
-            Fact::Due
-            | Fact::Started { .. }
+            Fact::Started { .. }
             | Fact::NotStarted { .. }
             | Fact::Gated { .. }
             | Fact::Checked { .. }
@@ -97,7 +96,7 @@ impl Unit {
                 self.unwatch(run, turn);
                 self.vanished(run, Then::Judge, turn)
             }
-            Fact::Due if turn.now >= deadline => {
+            Fact::Due => {
                 self.unwatch(run, turn);
                 turn.act(Action::Examine { unit: self.plan.name.clone(), life: self.life });
                 let after_ms = words::millis(self.plan.start_timeout);
@@ -106,8 +105,7 @@ impl Unit {
                     fault: Fault::NotReady { after_ms, answers: words::answers(&self.plan, &probes) },
                 }
             }
-            Fact::Due
-            | Fact::Started { .. }
+            Fact::Started { .. }
             | Fact::NotStarted { .. }
             | Fact::Checked { .. }
             | Fact::CommandEnded

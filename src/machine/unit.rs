@@ -156,17 +156,39 @@ pub(super) enum Then {
 /// An event, as far as one unit's present life is concerned.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fact {
-    Started { leader: ProcId },
-    NotStarted { why: Failure },
-    Gated { probe: usize, answer: Answer },
-    Checked { answer: Answer },
-    Exited { exit: Exit, tail: Vec<String> },
+    Started {
+        leader: ProcId,
+    },
+    NotStarted {
+        why: Failure,
+    },
+    Gated {
+        probe: usize,
+        answer: Answer,
+    },
+    Checked {
+        answer: Answer,
+    },
+    Exited {
+        exit: Exit,
+        tail: Vec<String>,
+    },
     Emptied,
     CommandEnded,
-    Asked { heard: u32, refused: Vec<ProcId> },
+    Asked {
+        heard: u32,
+        refused: Vec<ProcId>,
+    },
     Stirred,
-    Killed { forced: Vec<(ProcId, String)>, survivors: Vec<Survivor> },
-    Examined { listening: Vec<u16>, tail: Vec<String> },
+    Killed {
+        forced: Vec<(ProcId, String)>,
+        survivors: Vec<Survivor>,
+    },
+    Examined {
+        listening: Vec<u16>,
+        tail: Vec<String>,
+    },
+    /// [`Unit::deadline`] has passed.
     Due,
 }
 

@@ -24,7 +24,9 @@ pub fn overall(view: &StackView) -> Overall {
         !unit.processes.is_empty() || !matches!(unit.state, State::Stopped | State::Completed | State::Failed)
     };
     let failed = view.services.iter().any(|unit| unit.state == State::Failed);
-    if !view.services.iter().any(lives) && view.strays.is_empty() && !failed {
+    // Without a supervisor a failure is history: nothing of the stack is there to be degraded.
+    let over = view.supervisor.is_none() || !failed;
+    if !view.services.iter().any(lives) && view.strays.is_empty() && over {
         Overall::NotRunning
     } else if view.services.iter().all(good) && view.strays.is_empty() {
         Overall::Ready

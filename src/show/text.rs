@@ -165,6 +165,9 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
 pub fn program(command: &str) -> String {
     const INTERPRETERS: [&str; 9] =
         ["node", "nodejs", "python", "python3", "ruby", "perl", "deno", "bun", "tsx"];
+    /// Options of node that take the next word for themselves: `tsx` and vitest put them before the script.
+    const WITH_VALUE: [&str; 7] =
+        ["-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions"];
     let base = |word: &str| word.rsplit('/').find(|part| !part.is_empty()).unwrap_or(word).to_owned();
     let mut words = command.split_whitespace();
     let Some(first) = words.next() else { return "?".to_owned() };
@@ -172,7 +175,15 @@ pub fn program(command: &str) -> String {
     if !INTERPRETERS.contains(&first.as_str()) {
         return first;
     }
-    let script = words.find(|word| !word.starts_with('-')).map(base);
+    let mut script = None;
+    while let Some(word) = words.next() {
+        if WITH_VALUE.contains(&word) {
+            words.next();
+        } else if !word.starts_with('-') {
+            script = Some(base(word));
+            break;
+        }
+    }
     let name = script.and_then(|script| {
         let stem = script.rsplit_once('.').map_or(script.as_str(), |(stem, _)| stem).to_owned();
         (!stem.is_empty() && !matches!(stem.as_str(), "index" | "main" | "cli" | "server")).then_some(stem)
@@ -242,9 +253,10 @@ mod tests {
             "node server.js",
             "python3 -u app.py",
             "node -e 1",
+            "node --require /x/preflight.cjs --import file:///x/loader.mjs src/api.ts",
             "",
         ];
-        assert_eq!(names.map(program), ["vitest", "esbuild", "node", "app", "1", "?"]);
+        assert_eq!(names.map(program), ["vitest", "esbuild", "node", "app", "1", "api", "?"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Life, Mark, StackName, UnitName};
+use crate::domain::{Life, Mark, StackName, StackView, UnitName};
 use crate::plan::{AutoPorts, Plan};
 
 /// `sockaddr_un` holds 108 bytes; a stack's own part of a socket path needs about 45 of them.
@@ -108,6 +108,12 @@ impl StackFile {
             lives: BTreeMap::new(),
             plan: None,
         }
+    }
+
+    /// The manifest's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.manifest.parent().unwrap_or(&self.manifest)
     }
 }
 
@@ -270,6 +276,12 @@ impl StackDir {
     #[must_use]
     pub fn last_view(&self) -> PathBuf {
         self.state.join("last.json")
+    }
+
+    /// Reads the last view; none where there is none, or another version wrote it.
+    #[must_use]
+    pub fn read_last_view(&self) -> Option<StackView> {
+        serde_json::from_slice(&fs::read(self.last_view()).ok()?).ok()
     }
 
     /// Reads `stack.json`; none where it is missing or unreadable as JSON (then nothing in it can be relied upon).

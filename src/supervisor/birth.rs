@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 
-use crate::domain::{Life, Mark};
+use super::nursery::{self, Nursery};
+use crate::domain::{Life, Mark, Pid};
 use crate::keeper::{LogSpec, Spec};
 use crate::plan::{CommandPlan, Probe, UnitPlan};
 use crate::store::{Intent, StackDir, StackFile, create_record};
@@ -35,18 +35,18 @@ pub(super) struct Birth {
     /// Our end of the socket pair.
     pub(super) socket: UnixStream,
     /// The keeper, to be reaped.
-    pub(super) keeper: Child,
+    pub(super) keeper: Pid,
 }
 
 /// Writes the intent, then spawns the keeper.
 pub(super) fn begin(
     dir: &StackDir,
     stack: &StackFile,
-    stack_dir: &str,
     base: &BTreeMap<String, String>,
     plan: &Arc<UnitPlan>,
     life: Life,
     cgroups: Option<&std::path::Path>,
+    nursery: Option<&mut Nursery>,
 ) -> io::Result<Birth> {
     let mark = Mark::from_random(sys::random_bytes()?);
     let cgroup = cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
@@ -69,7 +69,7 @@ pub(super) fn begin(
         mark: mark.clone(),
         argv: argv(&plan.command),
         working_dir: plan.working_dir.clone(),
-        environment: environment(stack, stack_dir, base, plan, Some(&mark)),
+        environment: environment(stack, base, plan, Some(&mark)),
         user: plan.user.clone(),
         cgroup: cgroup.as_ref().map(|leaf| leaf.path().to_owned()),
         socket: dir.keeper_socket(&plan.name, life),
@@ -82,10 +82,13 @@ pub(super) fn begin(
         },
     };
     let (ours, theirs) = UnixStream::pair()?;
-    let mut command = sys::itself();
-    command.arg("__keeper").env_clear();
-    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-    let keeper = command.spawn()?;
+    let theirs = OwnedFd::from(theirs);
+    let borne = nursery.map(|nursery| nursery.bear(&theirs));
+    let keeper = match borne {
+        Some(Ok(keeper)) => keeper,
+        // A nursery that is gone is no reason to fail: the slower way is always there.
+        Some(Err(_)) | None => nursery::spawn(theirs, false)?,
+    };
     Ok(Birth { mark, cgroup, spec, socket: ours, keeper })
 }
 
@@ -102,7 +105,6 @@ pub(super) fn argv(command: &CommandPlan) -> Vec<String> {
 /// Probes and stop commands get no life's mark: they are devstack's own and must not count as members.
 pub(super) fn environment(
     stack: &StackFile,
-    stack_dir: &str,
     base: &BTreeMap<String, String>,
     plan: &UnitPlan,
     mark: Option<&Mark>,
@@ -115,7 +117,7 @@ pub(super) fn environment(
     let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
     set("PWD", &plan.working_dir.to_string_lossy());
     set("DEVSTACK_STACK", stack.name.as_str());
-    set("DEVSTACK_DIR", stack_dir);
+    set("DEVSTACK_DIR", &stack.dir().to_string_lossy());
     set("DEVSTACK_SERVICE", plan.name.as_str());
     if let Some(mark) = mark {
         set("DEVSTACK_STACK_ID", stack.secret.as_str());

@@ -41,6 +41,8 @@ impl Driver {
         let mut journal = Journal::open(&dir.journal())?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }))?;
+        // What was said of an earlier end is history from now on.
+        let _ = std::fs::remove_file(dir.last_view());
         let mut performer = Performer::new(dir.clone(), facts_in)?;
         let adopted = super::recover::take_over(&mut performer)?;
         let mut driver = Self {

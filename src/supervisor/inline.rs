@@ -1,6 +1,7 @@
 //! The supervisor's work in the command's own process, where no supervisor lives.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -10,6 +11,9 @@ use crate::control::{Answers, Call, DownCall, Views};
 use crate::domain::StackView;
 use crate::machine::Reply;
 use crate::store::{Lock, StackDir};
+
+/// A whole stack that has ended takes a turn of the loop to be laid to rest.
+const LAST_WORK: Duration = Duration::from_millis(200);
 
 /// What a command needs to follow a `down` that runs in its own process.
 pub struct Inline {
@@ -34,9 +38,12 @@ pub async fn down<T>(dir: StackDir, call: DownCall, follow: impl AsyncFnOnce(Inl
             let (answer, reply) = oneshot::channel();
             let views = driver.views();
             let _ = calls.send(Call::Down(Box::new(call), Answers { accepted, reply: answer }));
-            let work = tokio::task::spawn_local(driver.run());
+            let mut work = tokio::task::spawn_local(driver.run());
             let told = follow(Inline { views, reply, calls }).await;
-            work.abort();
+            // With nothing left it ends by itself and puts the last things in order; else there is no end to wait for.
+            if tokio::time::timeout(LAST_WORK, &mut work).await.is_err() {
+                work.abort();
+            }
             Ok(told)
         })
         .await;

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
-use std::process::Child;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::cage::Cage;
-use crate::domain::{Life, Mark, UnitName};
+use crate::domain::{Life, Mark, Pid, UnitName};
 use crate::keeper::{FromKeeper, Spec};
 use crate::machine::{Event, Target};
 use crate::plan::UnitPlan;
@@ -53,7 +52,7 @@ pub(super) struct Held {
     /// Its processes; none until the leader is known.
     pub(super) cage: Option<Cage>,
     /// Its keeper, where it is our child.
-    pub(super) keeper: Option<Child>,
+    pub(super) keeper: Option<Pid>,
     /// Nobody will tell `ECHILD`: its keeper is dead.
     pub(super) orphaned: bool,
     /// It is proven empty.

@@ -31,6 +31,23 @@ pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
     let mut world = World::new();
     let mut services: Vec<UnitView> =
         stack.plan.iter().flat_map(|plan| &plan.units).map(|unit| unit_at_rest(unit, Life(0))).collect();
+    for ended in dir.read_last_view().into_iter().flat_map(|view| view.services) {
+        // How it failed stays known until the next supervisor.
+        if ended.state == State::Failed
+            && let Some(service) = services.iter_mut().find(|service| service.name == ended.name)
+        {
+            let ports = std::mem::take(&mut service.ports);
+            *service = UnitView {
+                ports,
+                leader: None,
+                pid: None,
+                pgid: None,
+                sid: None,
+                processes: Vec::new(),
+                ..ended
+            };
+        }
+    }
     for record in
         read_records(dir)?.into_iter().filter(|record| record.intent.boot == boot && !record.emptied)
     {
@@ -40,8 +57,7 @@ pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
             None => services.push(view),
         }
     }
-    let manifest_dir = stack.manifest.parent().unwrap_or(&stack.manifest);
-    let dir = manifest_dir.to_string_lossy().into_owned();
+    let dir = stack.dir().to_string_lossy().into_owned();
     Ok(StackView { stack: stack.name, dir, supervisor: None, services, strays: Vec::new() })
 }
 

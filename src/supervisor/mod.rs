@@ -12,6 +12,7 @@ mod inline;
 mod launch;
 mod life;
 mod look;
+mod nursery;
 mod orphans;
 mod performer;
 mod ports;

@@ -13,6 +13,7 @@ use tokio::task::spawn_local;
 
 use super::birth;
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
+use super::nursery::Nursery;
 use super::ports::Ports;
 use crate::cage::{self, Cage, Depth, Hearth, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
@@ -46,6 +47,7 @@ pub(super) struct Performer {
     pub(super) spared: BTreeSet<ProcId>,
     ports: Rc<Ports>,
     base: BTreeMap<String, String>,
+    nursery: Option<Nursery>,
     births: VecDeque<(Arc<UnitPlan>, Life)>,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
     receipts: Vec<Receipt>,
@@ -72,6 +74,7 @@ impl Performer {
             spared: BTreeSet::new(),
             ports: Rc::new(Ports::default()),
             base: BTreeMap::new(),
+            nursery: None,
             births: VecDeque::new(),
             strays: None,
             receipts: Vec::new(),
@@ -160,9 +163,9 @@ impl Performer {
     fn keeper_gone(&mut self, key: Key) -> Option<Event> {
         let mut lives = self.lives.borrow_mut();
         let held = lives.get_mut(&key)?;
-        if let Some(mut keeper) = held.keeper.take() {
+        if let Some(keeper) = held.keeper.take() {
             // Its descriptors are closed: it is ending, and this does not wait for long.
-            let _ = keeper.wait();
+            sys::wait(keeper);
         }
         if held.emptied {
             return None;
@@ -245,6 +248,10 @@ impl Performer {
 
     /// Begins the life that has waited longest.
     pub(super) fn bear_one(&mut self) {
+        // One more program to load pays only where several are born.
+        if self.nursery.is_none() && self.births.len() > 2 {
+            self.nursery = Nursery::open().ok();
+        }
         let Some((plan, life)) = self.births.pop_front() else { return };
         if let Err(why) = self.bear(&plan, life) {
             remove_record(&self.dir, &plan.name, life);
@@ -260,15 +267,14 @@ impl Performer {
         let log_from = Position::now(&self.dir.log(&unit)).unwrap_or_default();
         // Recorded first: a number that was used once must not come back, whatever happens next.
         self.stack.lives.insert(unit.clone(), life);
-        let stack_dir = self.stack.manifest.parent().map(|dir| dir.to_string_lossy().into_owned());
         let begun = birth::begin(
             &self.dir,
             &self.stack,
-            &stack_dir.unwrap_or_default(),
             &self.base,
             plan,
             life,
             self.cgroups.as_deref(),
+            self.nursery.as_mut(),
         );
         let begun = begun.map_err(|error| Box::new(start_failure(&error)))?;
         let mut held = Held::new(Arc::clone(plan), begun.mark, begun.cgroup, log_from);
@@ -284,9 +290,7 @@ impl Performer {
     }
 
     fn context(&self, key: &Key, held: &Held) -> health::Context {
-        let stack_dir = self.stack.manifest.parent().map(|dir| dir.to_string_lossy().into_owned());
-        let environment =
-            birth::environment(&self.stack, &stack_dir.unwrap_or_default(), &self.base, &held.plan, None);
+        let environment = birth::environment(&self.stack, &self.base, &held.plan, None);
         let (lives, ports, owned) = (Rc::clone(&self.lives), Rc::clone(&self.ports), key.clone());
         health::Context {
             environment: environment.into(),
@@ -447,9 +451,9 @@ impl Performer {
     fn retire(&mut self, unit: &UnitName, life: Life) {
         let Some(mut held) = self.lives.borrow_mut().remove(&(unit.clone(), life)) else { return };
         held.end_tasks();
-        if let Some(mut keeper) = held.keeper.take() {
+        if let Some(keeper) = held.keeper.take() {
             // It ends by itself after `Emptied`; its connection's end has not been seen yet.
-            let _ = keeper.wait();
+            sys::wait(keeper);
         }
         if let Some(leaf) = held.cage.and_then(|cage| cage.cgroup).or(held.leaf) {
             let _ = leaf.remove();
@@ -461,10 +465,11 @@ impl Performer {
     fn stack_facts(&self) -> StackFacts {
         let lives = self.lives.borrow();
         let cages: Vec<Cage> = lives.values().filter_map(|held| held.cage.clone()).collect();
-        let own = cages.iter().filter_map(|cage| cage.keeper).collect();
+        let keepers = cages.iter().filter_map(|cage| cage.keeper);
+        let own = keepers.chain(self.nursery.iter().map(Nursery::id)).collect();
         StackFacts {
             stack: self.stack.secret.clone(),
-            dir: self.stack.manifest.parent().unwrap_or(&self.stack.manifest).to_owned(),
+            dir: self.stack.dir().to_owned(),
             lives: cages,
             hearth: sys::proc::own_id().map(|supervisor| Hearth { supervisor, own }),
             spared: self.spared.clone(),

@@ -25,20 +25,28 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
         // Of another boot nothing can live, whatever its numbers say.
         let taken =
             if record.intent.boot == boot && !record.emptied { adopt(performer, &record) } else { None };
-        match taken {
-            Some(event) => adopted.push(event),
-            None => remove_record(&performer.dir, &unit, record.intent.life),
+        if let Some(event) = taken {
+            adopted.push(event);
+            continue;
         }
+        // Of a life that ended while nobody looked; one that is not empty is not removed by the kernel.
+        if let Some(leaf) = leaf_of(&record) {
+            let _ = leaf.remove();
+        }
+        remove_record(&performer.dir, &unit, record.intent.life);
     }
     let mut events = vec![Event::Remembered { lives: last.into_iter().collect() }];
     events.extend(adopted);
     Ok(events)
 }
 
+fn leaf_of(record: &LifeRecord) -> Option<Leaf> {
+    record.intent.cgroup.as_ref().and_then(|(path, inode)| Leaf::reopen(path, *inode))
+}
+
 fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     let intent = &record.intent;
     let key = (intent.plan.name.clone(), intent.life);
-    let leaf = intent.cgroup.as_ref().and_then(|(path, inode)| Leaf::reopen(path, *inode));
     // Killed between intent and leader: a keeper without its spec ends by itself, and nothing of the service ran.
     let leader = record.leader?;
     let mut cage = Cage::new(
@@ -49,15 +57,12 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
         record.keeper,
         leader,
     );
-    cage.cgroup = leaf;
+    cage.cgroup = leaf_of(record);
     cage.ledger.extend(record.members.iter().copied());
     let socket = sys::socket::connect(&intent.socket).ok();
     if socket.is_none() {
         cage.keeper = None;
         if cage.is_empty() {
-            if let Some(leaf) = &cage.cgroup {
-                let _ = leaf.remove();
-            }
             return None;
         }
     }

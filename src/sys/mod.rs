@@ -5,6 +5,7 @@ pub mod birth;
 pub mod cgroup;
 pub mod clock;
 pub mod mark;
+pub mod nursery;
 mod own;
 pub mod pidfd;
 pub mod pipe;
@@ -19,4 +20,4 @@ pub mod users;
 pub mod watch;
 pub mod watch_group;
 
-pub use own::{itself, leave_terminal, random_bytes, reap};
+pub use own::{itself, leave_terminal, random_bytes, reap, wait};

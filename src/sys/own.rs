@@ -42,3 +42,14 @@ pub fn reap(processes: impl IntoIterator<Item = Pid>) {
         unsafe { libc::waitpid(process.get(), std::ptr::null_mut(), libc::WNOHANG) };
     }
 }
+
+/// Waits for the end of a child that is ending, and takes its exit.
+pub fn wait(child: Pid) {
+    loop {
+        // SAFETY: no status is asked for; a number that is not a child's is answered with ECHILD.
+        let result = unsafe { libc::waitpid(child.get(), std::ptr::null_mut(), 0) };
+        if result >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
+}

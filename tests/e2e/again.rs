@@ -126,3 +126,59 @@ services:
         _ => panic!("{up:?}"),
     }
 }
+
+#[test]
+fn another_client_has_its_wish_when_the_first_takes_its_own_back() {
+    let world = World::new(
+        "
+services:
+  base: { command: exec sleep 600 }
+  slow: { command: touch slow.begun; exec sleep 600, ready: { exec: test -e go }, depends_on: [base] }
+",
+    );
+    let first = world.spawn(&["up"]);
+    await_that("the first to be at work", || world.path("slow.begun").exists());
+    let second = world.spawn(&["up"]);
+    await_that("both to have asked", || world.ok(&["events"]).stdout.matches("up asked for").count() == 2);
+    first.signal(rustix::process::Signal::INT);
+    first.finish().expect(130, "the first");
+    std::fs::write(world.path("go"), "").expect("go");
+    second.finish().expect(0, "the second");
+    assert_eq!((world.state("base"), world.state("slow")), ("ready".to_owned(), "ready".to_owned()));
+    assert_eq!(world.supervisors().len(), 1);
+}
+
+#[test]
+fn a_down_ends_an_up_that_is_at_work() {
+    let world = World::new(
+        "
+services:
+  slow: { command: touch slow.begun; exec sleep 600, ready: { log: never } }
+",
+    );
+    let up = world.spawn(&["up"]);
+    await_that("it to be at work", || world.path("slow.begun").exists());
+    world.ok(&["down"]).says(&["slow", "0 left"]);
+    let up = up.finish();
+    assert!(matches!(up.code, Some(1 | 7 | 130)), "{up:?}");
+    assert!(up.stderr.contains("error[DS0"), "{up:?}");
+    world.await_nothing();
+}
+
+#[test]
+fn a_changed_env_file_changes_its_service() {
+    let world = World::new(
+        "
+services:
+  a: { command: exec sleep 600, env_file: [a.env] }
+  b: { command: exec sleep 600 }
+",
+    );
+    std::fs::write(world.path("a.env"), "X=1\n").expect("a file");
+    world.ok(&["up"]);
+    let (a, b) = (world.pid("a"), world.pid("b"));
+    std::fs::write(world.path("a.env"), "X=2\n").expect("a file");
+    world.ok(&["up"]).says(&["1 recreated", "1 unchanged"]);
+    assert_ne!(world.pid("a"), a);
+    assert_eq!(world.pid("b"), b);
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::world::{World, alive, find, free_port, stand_in};
+use crate::world::{World, alive, await_that, find, free_port, stand_in};
 
 const FALLS: &str = "
 services:
@@ -37,8 +37,8 @@ fn one_that_dies_fails_the_up_and_all_of_it_is_taken_back() {
     assert!(!world.path("last.begun").exists());
     assert!(!alive(pid_in(&world, "first.pid")), "what this up started is gone");
     world.await_nothing();
-    world.expect(5, &["status"]).says(&["falls", "failed"]);
-    assert!(world.ok(&["logs", "falls"]).out.contains("the disk is full"), "the log outlives it");
+    world.expect(3, &["status"]).says(&["falls", "failed", "not running"]);
+    assert!(world.ok(&["logs", "falls"]).stdout.contains("the disk is full"), "the log outlives it");
 }
 
 #[test]
@@ -137,6 +137,9 @@ services:
         &format!("devstack -C {} down", other.dir.display()),
     ]);
     assert_eq!(other.state("web"), "ready");
+    // A port of this stack that another holds would make every `down` of it unclean.
+    world.expect(6, &["down"]).complains(&["of the devstack stack `other`"]);
+    other.ok(&["down"]);
 }
 
 #[test]
@@ -146,7 +149,7 @@ fn a_command_that_is_not_there_is_told_with_path_and_near_names() {
 services:
   words: { command: [slepe, '600'] }
   file: { command: [./bin/serve] }
-  shell: { command: slepe 600 }
+  shell: { command: slepe 600, ready: { log: never } }
 ",
     );
     let up = world.expect(1, &["up", "words"]);
@@ -171,8 +174,8 @@ services:
     fs::write(world.path("plain.txt"), "just text").expect("a file");
     fs::set_permissions(world.path("plain.txt"), fs::Permissions::from_mode(0o644)).expect("a mode");
     world.expect(1, &["up", "plain"]).complains(&["error[DS023]", "plain.txt", "reason", "chmod +x"]);
-    world.expect(1, &["up", "away"]).complains(&["error[DS024]", "no/such/place", "No such file"]);
-    world.expect(1, &["up", "filed"]).complains(&["error[DS024]", "plain.txt", "Not a directory"]);
+    world.expect(1, &["up", "away"]).complains(&["error[DS024]", "no/such/place", "no such file"]);
+    world.expect(1, &["up", "filed"]).complains(&["error[DS024]", "plain.txt", "not a directory"]);
     fs::set_permissions(world.path("plain.txt"), fs::Permissions::from_mode(0o755)).expect("a mode");
     world.expect(1, &["up", "plain"]).complains(&["plain.txt"]);
 }
@@ -204,5 +207,28 @@ services:
     let up = world.expect(124, &["up", "--timeout", "500ms"]);
     up.complains(&["error[DS0", "slow", "try"]);
     assert!(!alive(pid_in(&world, "quick.pid")));
+    world.await_nothing();
+}
+
+#[test]
+fn one_without_a_gate_that_dies_at_once_is_no_success() {
+    let world = World::new("services: { falls: { command: echo the disk is full; exit 3 } }");
+    let up = world.run(&["up"]);
+    // Whether its death was seen before the answer is chance; what is told and the exit code are the same fact.
+    let told = up.stdout.contains("failed");
+    assert_eq!(up.code, Some(i32::from(told)), "{up:?}");
+    if told {
+        up.complains(&["error[DS02", "exit 3", "the disk is full"]);
+    }
+    await_that("its death to be told", || ["failed"].contains(&world.state("falls").as_str()));
+    world.run(&["status"]).says(&["falls", "failed", "exit 3"]);
+}
+
+#[test]
+fn an_attached_up_that_fails_ends_as_any_other() {
+    let world = World::new(FALLS);
+    let up = world.expect(1, &["up", "--attach"]);
+    up.complains(&["error[DS028]", "the disk is full"]);
+    assert!(!alive(pid_in(&world, "first.pid")));
     world.await_nothing();
 }

@@ -48,7 +48,12 @@ services:
     assert_eq!(find(&ps["services"], "job")["state"], "completed");
     world.ok(&["ps"]).says(&["web", "tree", "sleep 600", "stand-in"]);
     let flat = world.ok(&["ps", "--flat"]);
-    assert_eq!(flat.out.matches("sleep 600").count(), 3, "one shell and two sleeps:\n{}", flat.out);
+    assert_eq!(
+        flat.stdout.lines().count(),
+        5,
+        "a head, the server, a shell and two sleeps:\n{}",
+        flat.stdout
+    );
     let one = world.json(0, &["ps", "tree", "--json"]);
     assert_eq!(one["services"].as_array().map(Vec::len), Some(1));
     let down = world.json(0, &["down", "--json"]);

@@ -105,7 +105,7 @@ fn attached_it_shows_the_logs_and_ctrl_c_ends_the_stack() {
     up.signal(Signal::INT);
     let out = up.finish();
     assert!(matches!(out.code, Some(0 | 130)), "{out:?}");
-    assert!(out.out.contains("0 left"), "{out:?}");
+    assert!(out.stdout.contains("0 left"), "{out:?}");
     assert!(!alive(pid));
     world.await_nothing();
 }
@@ -126,7 +126,7 @@ fn a_closed_pipe_does_not_matter() {
     shell.args(["-c", "\"$0\" up | head -1", DEVSTACK]).current_dir(&world.dir);
     world.environment(&mut shell);
     let out = finish(shell).expect(0, "up | head -1");
-    assert_eq!(out.out.lines().count(), 1, "{out:?}");
+    assert_eq!(out.stdout.lines().count(), 1, "{out:?}");
     assert_eq!(world.state("talks"), "ready");
 }
 
@@ -139,7 +139,7 @@ fn it_works_without_terminal_and_with_everything_closed() {
     shell.stdin(Stdio::null());
     finish(shell).expect(0, "up without any descriptor");
     assert_eq!(world.state("talks"), "ready");
-    assert!(world.ok(&["logs", "talks"]).out.contains("first words"));
+    assert!(world.ok(&["logs", "talks"]).stdout.contains("first words"));
     let mut shell = Command::new("sh");
     shell.args(["-c", "exec \"$0\" down <&- >&- 2>&-", DEVSTACK]).current_dir(&world.dir);
     world.environment(&mut shell);

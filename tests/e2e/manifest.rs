@@ -10,7 +10,7 @@ fn mistakes_are_all_told_with_line_and_hint() {
     for verb in [&["check"][..], &["up"], &["config"], &["ps"]] {
         let out = world.expect(65, verb);
         out.complains(&["devstack.yaml:3", "comand", "command", "bd", "db", "5s", "^"]);
-        assert_eq!(out.out, "");
+        assert_eq!(out.stdout, "");
     }
     world.manifest("services: { a: { command: sleep 1, limits: { memory: 1G } } }");
     world.expect(65, &["check"]).complains(&["limits", "not supported yet"]);
@@ -73,20 +73,20 @@ services:
     ready: { exec: test -s one.env }
     ports: { http: auto }
     env_file: [one.vars]
-    environment: { C: service, D: '${FROM_SHELL}-${UNSET:-default}-$$x', SELF: '${services.one.port}' }
+    environment: { C: service, D: '${FROM_SHELL:-none}-${UNSET:-default}-$$x', SELF: '${services.one.port}' }
   two:
     command: [sh, -c, 'env > two.env; exec sleep 600']
     ready: { exec: test -s two.env }
-    ports: [auto]
+    ports: { only: auto }
     environment: { PEER: 'http://localhost:${services.one.ports.http}' }
 ",
     );
     std::fs::write(world.path(".env"), "A=file\nE=\"quoted value\"\n").expect("a file");
-    std::fs::write(world.path("one.vars"), "B=own file\nC=own file\n").expect("a file");
+    std::fs::write(world.path("one.vars"), "B='own file'\nC='own file'\n").expect("a file");
     let mut up = world.command(&["up"]);
     up.env("FROM_SHELL", "shell value").env("INHERITED", "yes").env("DEVSTACK_LIFE", "forged");
     finish(up).expect(0, "up");
-    let port = world.ok(&["port", "one"]).out.trim().to_owned();
+    let port = world.ok(&["port", "one"]).stdout.trim().to_owned();
     let text = world.read("one.env");
     let has = |line: &str| assert!(text.lines().any(|one| one == line), "no {line:?} in\n{text}");
     has("A=stack");
@@ -104,13 +104,13 @@ services:
     assert!(text.contains("\nDEVSTACK_LIFE=") && !text.contains("DEVSTACK_LIFE=forged"));
     assert!(world.read("two.env").contains(&format!("PEER=http://localhost:{port}")));
     // The same ports the next time, after a down as well.
-    let two = world.ok(&["port", "two"]).out;
+    let two = world.ok(&["port", "two"]).stdout;
     world.ok(&["down"]);
-    assert_eq!(world.ok(&["port", "one"]).out.trim(), port);
+    assert_eq!(world.ok(&["port", "one"]).stdout.trim(), port);
     let mut up = world.command(&["up"]);
     up.env("FROM_SHELL", "shell value");
     finish(up).expect(0, "up");
-    assert_eq!(world.ok(&["port", "two"]).out, two);
+    assert_eq!(world.ok(&["port", "two"]).stdout, two);
     assert!(world.read("one.env").contains(&format!("PORT={port}\n")));
 }
 
@@ -134,17 +134,17 @@ services:
     );
     for args in [&["config"][..], &["config", "--json"]] {
         let out = world.ok(args);
-        assert!(!out.out.contains("hunter2") && !out.out.contains("abcdef"), "{}", out.out);
+        assert!(!out.stdout.contains("hunter2") && !out.stdout.contains("abcdef"), "{}", out.stdout);
         out.says(&["open", "DB_PASSWORD"]);
     }
     world.ok(&["config", "--show-secrets"]).says(&["hunter2", "abcdef"]);
     // What it shows is a manifest itself.
-    let shown = world.ok(&["config", "--show-secrets"]).out;
+    let shown = world.ok(&["config", "--show-secrets"]).stdout;
     world.manifest(&shown);
     world.ok(&["check"]);
     // And nothing of it gets into the journal.
     world.ok(&["up"]);
-    let events = world.ok(&["events", "--json"]).out;
+    let events = world.ok(&["events", "--json"]).stdout;
     assert!(!events.contains("hunter2"), "{events}");
 }
 
@@ -153,11 +153,11 @@ fn completions_and_version() {
     let world = World::new("services: { a: { command: exec sleep 600 } }");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let out = world.ok(&["completions", shell]);
-        assert!(out.out.contains("devstack") && !out.out.contains("__keeper"), "{shell}");
+        assert!(out.stdout.contains("devstack") && !out.stdout.contains("__keeper"), "{shell}");
     }
     world.expect(2, &["completions", "cmd"]);
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(world.ok(&["version"]).out, format!("devstack {version}\n"));
+    assert_eq!(world.ok(&["version"]).stdout, format!("devstack {version}\n"));
     assert_eq!(world.json(0, &["version", "--json"])["version"], version);
     world.ok(&["--version"]).says(&[version]);
     world.ok(&["--help"]).says(&["up", "down", "Exit codes"]);

@@ -44,7 +44,7 @@ fn two_checkouts_of_the_same_name_are_two_stacks() {
     let pid = world.pid("a");
     let ps = world.json(0, &["-C", &dir, "ps", "--json"]);
     assert_ne!(ps["services"][0]["pid"], pid);
-    assert_ne!(world.ok(&["port", "a"]).out, world.ok(&["-C", &dir, "port", "a"]).out);
+    assert_ne!(world.ok(&["port", "a"]).stdout, world.ok(&["-C", &dir, "port", "a"]).stdout);
     assert_eq!(world.json(0, &["ls", "--json"])["stacks"].as_array().map(Vec::len), Some(2));
     world.ok(&["-C", &dir, "down"]);
     assert_eq!(world.pid("a"), pid);

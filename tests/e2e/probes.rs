@@ -28,10 +28,10 @@ services:
     let api = world.service("api");
     assert_eq!((&api["state"], &api["health"]), (&"ready".into(), &"healthy".into()));
     let after = api["ready_ms"].as_u64().expect("a time");
-    assert!((300..5000).contains(&after), "503 is not healthy: ready after {after} ms");
+    assert!((250..5000).contains(&after), "503 is not healthy: ready after {after} ms");
     assert_eq!(api["ports"][0], port);
-    assert_eq!(world.ok(&["port", "api"]).out, format!("{port}\n"));
-    assert_eq!(world.ok(&["url", "api"]).out, format!("http://localhost:{port}\n"));
+    assert_eq!(world.ok(&["port", "api"]).stdout, format!("{port}\n"));
+    assert_eq!(world.ok(&["url", "api"]).stdout, format!("http://localhost:{port}\n"));
     world.ok(&["down"]).says(&["free"]);
     assert!(TcpListener::bind(("127.0.0.1", port)).is_ok());
 }
@@ -63,7 +63,7 @@ services:
     world.ok(&["up"]).says(&["5 of 5 ready"]);
     for name in ["tcp", "exec", "log", "notify", "port"] {
         let after = world.service(name)["ready_ms"].as_u64().expect("a time");
-        assert!((200..5000).contains(&after), "{name} was ready after {after} ms");
+        assert!((150..5000).contains(&after), "{name} was ready after {after} ms");
     }
 }
 
@@ -80,7 +80,7 @@ services:
     let up = world.spawn(&["up"]);
     until("its first question to be answered", || {
         let log = world.run(&["logs", "two"]);
-        if log.out.contains("one") { Ok(()) } else { Err(format!("{log:?}")) }
+        if log.stdout.contains("one") { Ok(()) } else { Err(format!("{log:?}")) }
     });
     assert_eq!(world.state("two"), "starting");
     std::fs::write(world.path("go"), "").expect("go");

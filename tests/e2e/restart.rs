@@ -95,3 +95,24 @@ services:
     down.says(&["0 left"]);
     world.await_nothing();
 }
+
+#[test]
+fn a_restart_that_fails_is_told_and_leaves_the_others() {
+    let world = World::new(
+        "
+services:
+  base: { command: exec sleep 600 }
+  api: { command: 'test ! -e broken || exit 5; touch up; exec sleep 600', ready: { exec: test -e up }, depends_on: [base] }
+",
+    );
+    world.ok(&["up"]);
+    let base = world.pid("base");
+    std::fs::remove_file(world.path("up")).expect("it was there");
+    std::fs::write(world.path("broken"), "").expect("broken");
+    world.expect(1, &["restart", "api"]).complains(&["error[DS028]", "exit 5", "devstack logs api"]);
+    assert_eq!(world.pid("base"), base);
+    assert_eq!(world.state("api"), "failed");
+    std::fs::remove_file(world.path("broken")).expect("mended");
+    world.ok(&["restart", "api"]);
+    world.ok(&["status"]);
+}

@@ -31,8 +31,8 @@ pub(crate) struct World {
 #[derive(Debug)]
 pub(crate) struct Out {
     pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
     pub(crate) took: Duration,
 }
 
@@ -96,7 +96,7 @@ impl World {
     /// The answer as JSON, with its schema.
     pub(crate) fn json<S: AsRef<str>>(&self, code: i32, args: &[S]) -> Value {
         let out = self.expect(code, args);
-        let value: Value = serde_json::from_str(&out.out).unwrap_or_else(|_| panic!("no JSON: {out:?}"));
+        let value: Value = serde_json::from_str(&out.stdout).unwrap_or_else(|_| panic!("no JSON: {out:?}"));
         assert_eq!(value["schema"], "devstack/v1", "{value}");
         value
     }
@@ -138,7 +138,7 @@ impl World {
 
     /// Number of lines that services have written to a file.
     pub(crate) fn lines(&self, name: &str) -> usize {
-        fs::read_to_string(self.path(name)).map(|text| text.lines().count()).unwrap_or(0)
+        fs::read_to_string(self.path(name)).map_or(0, |text| text.lines().count())
     }
 
     /// Every process of this world: by its environment, its open files or its directory.
@@ -197,26 +197,26 @@ impl Drop for World {
 
 impl Out {
     pub(crate) fn expect(self, code: i32, what: &str) -> Self {
-        assert_eq!(self.code, Some(code), "{what}\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
+        assert_eq!(self.code, Some(code), "{what}\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 
     /// Each of these words stands on standard error.
     pub(crate) fn complains(&self, words: &[&str]) {
         for word in words {
-            assert!(self.err.contains(word), "no {word:?} in\n{}", self.err);
+            assert!(self.stderr.contains(word), "no {word:?} in\n{}", self.stderr);
         }
     }
 
     /// Each of these words stands on standard output.
     pub(crate) fn says(&self, words: &[&str]) {
         for word in words {
-            assert!(self.out.contains(word), "no {word:?} in\n{}", self.out);
+            assert!(self.stdout.contains(word), "no {word:?} in\n{}", self.stdout);
         }
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 }
 
@@ -254,8 +254,8 @@ impl Running {
         let output = output.expect("its output can be read");
         Out {
             code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             took: self.begun.elapsed(),
         }
     }

@@ -20,7 +20,8 @@ fn told_from_inside(plain: bool, prefix: &str) {
     let code = world.dir().join("code");
     until("its down has ended", || std::fs::read_to_string(&code).is_ok_and(|code| !code.is_empty()));
     let text = |name: &str| std::fs::read_to_string(world.dir().join(name)).unwrap_or_default();
-    let report: serde_json::Value = serde_json::from_str(&text("report")).expect(&text("errors"));
+    let report: serde_json::Value =
+        serde_json::from_str(&text("report")).unwrap_or_else(|why| panic!("{why}: {}", text("errors")));
     assert!(!runs(other), "{report:#}");
     // Who called is not ended by its own call: that is told, never hidden.
     assert!(runs(api), "{report:#}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{World, answers, free_port, list, number, runs};
+use crate::world::{World, answers, free_port, list, number, runs, stat};
 
 #[test]
 fn a_deaf_service_is_killed_after_its_grace_and_named() {
@@ -149,6 +149,10 @@ fn one_service_ends_and_the_others_go_on() {
     let world = World::new("services:\n  a: { command: stand-in wait }\n  b: { command: stand-in wait }\n");
     world.up();
     let (a, b) = (world.pid("a"), world.pid("b"));
+    for pid in [a, b] {
+        let line = stat(pid).expect("it lives");
+        assert_eq!((line.group, line.session), (pid, pid), "a session of its own");
+    }
     let report = world.down(&["a"], 0);
     assert_eq!(report["clean"], true);
     assert!(!runs(a) && runs(b));

@@ -94,15 +94,15 @@ fn logs_answer_every_question() {
     assert_eq!(logs(&["api"]).lines().count(), 50);
     assert_eq!(logs(&["--service=api", "--grep", "line 1[0-9]$"]).lines().count(), 10);
     let timed = logs(&["api", "-t", "-n", "50"]);
-    let times: Vec<&str> = timed.lines().map(|line| line.split(' ').next().expect("a time")).collect();
-    assert_eq!(times.len(), 50);
-    assert!(times.is_sorted() && times[0] < times[49], "{timed}");
+    let stamps: Vec<&str> = timed.lines().map(|line| line.split(' ').next().expect("a time")).collect();
+    assert_eq!(stamps.len(), 50);
+    assert!(stamps.is_sorted() && stamps[0] < stamps[49], "{timed}");
     assert!(timed.lines().all(|line| line.contains("line ")), "{timed}");
     // From the time of a line on: that line and all after it, within the fraction that times are kept in.
-    let since = logs(&["api", "--since", times[30]]);
+    let since = logs(&["api", "--since", stamps[30]]);
     let count = since.lines().count();
     assert!(since.ends_with("line 50\n") && (15..=35).contains(&count), "{count}: {since}");
-    let until = logs(&["api", "--until", times[30]]);
+    let until = logs(&["api", "--until", stamps[30]]);
     assert!(until.starts_with("line 1\n") && !until.contains("line 50"), "{until}");
     assert_eq!(logs(&["api", "--since", "2100-01-01T00:00:00Z"]), "");
     for line in logs(&["api", "--json", "-n", "3"]).lines() {

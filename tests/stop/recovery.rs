@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{World, kill, list, number, runs, stat, until};
+use crate::world::{World, is_root, kill, list, number, runs, skip, stat, until};
 
 /// A service whose children have left in every direction, and one that writes.
 const STACK: &str = concat!(
@@ -229,4 +229,50 @@ fn a_supervisor_that_is_asked_to_end_ends_its_stack() {
     kill(supervisor, Signal::TERM);
     until("the supervisor has ended", || !runs(supervisor));
     world.assert_none_but(&[]);
+}
+
+/// The directories of this stack in the tree of cgroups, where the user may make some.
+fn cgroups(world: &World) -> Vec<String> {
+    let name = world.stack_state();
+    let hash = name.to_str().and_then(|name| name.rsplit_once('-')).expect("a hash").1;
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
+    let trees =
+        mounts.lines().filter(|line| line.contains(" cgroup2 ")).filter_map(|line| line.split(' ').nth(1));
+    let mut found = Vec::new();
+    for tree in trees {
+        let tree = std::path::Path::new(tree).join(format!("devstack-{hash}"));
+        let lives = std::fs::read_dir(&tree).into_iter().flatten().flatten().map(|entry| entry.path());
+        let dirs = lives.filter(|path| path.is_dir()).chain(tree.is_dir().then(|| tree.clone()));
+        found.extend(dirs.map(|path| path.display().to_string()));
+    }
+    found
+}
+
+#[test]
+fn no_cgroup_stays_behind_however_the_stack_ended() {
+    if !is_root() {
+        return skip("a plain user has no cgroups to leave behind");
+    }
+    let world = started(false);
+    if cgroups(&world).is_empty() {
+        return skip("no cgroup can be made here");
+    }
+    let supervisor = world.supervisor();
+    world.down(&[], 0);
+    until("the supervisor has ended", || !runs(supervisor));
+    assert_eq!(cgroups(&world), [""; 0], "after an ordinary stop");
+
+    world.up();
+    kill_and_wait(world.supervisor());
+    world.down(&[], 0);
+    assert_eq!(cgroups(&world), [""; 0], "after a stop without a supervisor");
+
+    world.up();
+    let (supervisor, leaders) = (world.supervisor(), leaders(&world));
+    kill_and_wait(supervisor);
+    let living = world.living();
+    living.into_keys().for_each(|pid| kill(pid, Signal::KILL));
+    until("nothing lives", || leaders.iter().all(|(pid, _)| !runs(*pid)) && world.living().is_empty());
+    world.down(&[], 0);
+    assert_eq!(cgroups(&world), [""; 0], "after lives that ended while nobody looked");
 }

@@ -136,13 +136,13 @@ fn a_second_checkout_of_the_same_manifest_is_not_touched() {
 
 #[test]
 fn scope_user_needs_no_directory() {
-    let word = format!("unique{}", free_port());
+    let unique = format!("unique{}", free_port());
     let manifest = format!(
-        "services:\n  api: {{ command: stand-in wait }}\nsweep: {{ patterns: ['wait {word}'], scope: user }}\n"
+        "services:\n  api: {{ command: stand-in wait }}\nsweep: {{ patterns: ['wait {unique}'], scope: user }}\n"
     );
     let world = World::new(&manifest);
     world.up();
-    let far = world.start("stand-in", &["wait", &word], &world.beside("far"));
+    let far = world.start("stand-in", &["wait", &unique], &world.beside("far"));
     let report = world.down(&[], 0);
     assert!(told(&report, "swept", far.pid()).is_some(), "{report:#}");
     world.assert_none_but(&[]);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -199,7 +199,7 @@ impl World {
     pub(crate) fn start(&self, program: &str, args: &[&str], dir: &Path) -> Started {
         let mut command = Command::new(self.program(program));
         command.args(args).current_dir(dir);
-        Started::by(command, self.plain)
+        Started::by(&command, self.plain)
     }
 
     /// The log of a service, all its files, the oldest first.
@@ -277,7 +277,7 @@ pub(crate) struct Started {
 
 impl Started {
     /// In a session of its own, so that no process of the test shares it.
-    pub(crate) fn by(command: Command, plain: bool) -> Self {
+    pub(crate) fn by(command: &Command, plain: bool) -> Self {
         let mut outer = Command::new("setsid");
         if plain {
             let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
@@ -425,9 +425,13 @@ fn stand_in() -> PathBuf {
     path
 }
 
-/// A link, not a copy: a file that was just written cannot be executed while another test forks.
+/// A link, or where the file is another user's, a copy. It is made by another process: a file that this one has just
+/// written cannot be executed while another test forks.
 fn link(from: &Path, to: &Path) {
-    fs::hard_link(from, to).expect("the target directory is one file system");
+    if fs::hard_link(from, to).is_err() {
+        let copied = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
+        assert!(copied.success(), "no copy of {}", from.display());
+    }
 }
 
 /// Others may look into it: the plain user runs the programs.

@@ -360,3 +360,61 @@ fn a_life_that_is_adopted_meanwhile_is_ended_as_well() {
     let _ = bench.sought(&[]);
     assert_eq!(bench.verified(&[], &[]), ["reply 1 down true"]);
 }
+
+#[test]
+fn who_joins_does_not_have_the_hopeless_tried_again() {
+    let mut bench = Bench::running(&[unit("a"), unit("b")]);
+    assert_eq!(bench.down(2, down()), ["ask b 1 SIGTERM", "ask a 1 SIGTERM"]);
+    assert_eq!(bench.asked(target("a", 1), 0, &[101]), ["kill a 1"]);
+    for pause in [50, 100, 200, 350] {
+        let _ = bench.killed(target("a", 1), &[], &[101]);
+        let _ = bench.tick(pause);
+    }
+    // From here on the grace of `b` would be in the way.
+    assert_eq!(bench.down(3, DownRequest { force: true, ..down() }), ["kill b 1"]);
+    let _ = bench.killed(target("b", 1), &[100], &[]);
+    assert_eq!(bench.emptied("b", 1), ["retire b 1"]);
+    for pause in [350, 350, 350, 350] {
+        let _ = bench.killed(target("a", 1), &[], &[101]);
+        let _ = bench.tick(pause);
+    }
+    assert_eq!(bench.down(4, only(&["a"])), NOTHING);
+    bench.pass(500);
+    assert_eq!(bench.sought(&[]), ["verify all"]);
+    assert_eq!(bench.verified(&[101], &[]).len(), 3);
+    let (first, last) = (bench.down_reply(2), bench.down_reply(4));
+    assert!((last.seconds - 0.5).abs() < 1e-9, "each from its own request: {}", last.seconds);
+    assert!(first.seconds > 2.0);
+    assert_eq!((first.ended, first.forced, first.survivors.len()), (1, 1, 1));
+}
+
+#[test]
+fn a_stray_that_survives_two_sweeps_is_counted_once() {
+    let mut bench = Bench::new();
+    let _ = bench.down(1, DownRequest { force: true, ..down() });
+    for (extra, next) in [(501, "seek"), (502, "reply 1 down false")] {
+        assert_eq!(bench.sought(&[500, extra]), ["kill strays"]);
+        for pause in [50, 100, 200, 350, 350, 350, 350, 350] {
+            let _ = bench.killed(Target::Strays, &[extra], &[500]);
+            let _ = bench.tick(pause);
+        }
+        let more = if next == "seek" { vec![500, 700] } else { vec![500] };
+        assert_eq!(bench.verified(&more, &[]), [next]);
+    }
+    let report = bench.down_reply(1);
+    assert_eq!((report.ended, report.forced, report.survivors), (2, 2, vec![survivor(500)]));
+}
+
+#[test]
+fn who_joins_may_bring_one_that_an_earlier_down_gave_up() {
+    let mut bench = Bench::running(&[unit("a"), unit("b")]);
+    let _ = bench.down(2, DownRequest { force: true, ..only(&["a"]) });
+    for pause in [50, 100, 200, 350, 350, 350, 350, 350] {
+        let _ = bench.killed(target("a", 1), &[], &[101]);
+        let _ = bench.tick(pause);
+    }
+    assert_eq!(bench.verified(&[101], &[]), ["reply 2 down false"]);
+    assert_eq!(bench.down(3, only(&["b"])), ["ask b 1 SIGTERM"]);
+    assert_eq!(bench.emptied("b", 1), ["retire b 1", "verify b"]);
+    assert_eq!(bench.down(4, only(&["a"])), ["ask a 1 SIGTERM"]);
+}

@@ -257,3 +257,16 @@ fn numbers_of_lives_are_never_given_twice() {
     let _ = bench.started("b", 1);
     assert_eq!(bench.up(3, up(&[unit("a"), unit("b")])), ["start a 8"]);
 }
+
+#[test]
+fn adopted_units_find_their_order_by_what_they_need() {
+    let mut bench = Bench::new();
+    let _ = bench.event(adopted(needs(unit("a"), &[("z", Condition::Healthy)]), true, None));
+    let _ = bench.event(adopted(needs(unit("m"), &[("a", Condition::Healthy)]), true, None));
+    let _ = bench.event(adopted(unit("z"), true, None));
+    let order: Vec<_> = bench.stack.view(Moment(0), WallTime(0)).into_iter().map(|view| view.name).collect();
+    assert_eq!(order, [name("z"), name("a"), name("m")]);
+    assert_eq!(bench.down(1, down()), ["ask m 4 SIGTERM"]);
+    assert_eq!(bench.emptied("m", 4), ["retire m 4", "ask a 4 SIGTERM"]);
+    assert_eq!(bench.emptied("a", 4), ["retire a 4", "ask z 4 SIGTERM"]);
+}

@@ -386,3 +386,11 @@ fn a_port_that_a_stranger_held_from_the_start_is_told_once() {
         assert_eq!(report.rolled_back.expect("a report").clean, clean, "{held}");
     }
 }
+
+#[test]
+fn nobody_waits_for_a_service_to_be_completed() {
+    let mut bench = Bench::new();
+    let units = [gated("a", 1), needs(unit("b"), &[("a", Completed)])];
+    assert_eq!(bench.up(1, UpRequest { keep: true, ..up(&units) }), ["start a 1"]);
+    assert_eq!(bench.state("b"), State::Failed);
+}

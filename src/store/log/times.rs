@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::domain::WallTime;
+use crate::store::private_file;
 
 /// Size of one record.
 pub const RECORD_SIZE: u64 = 16;
@@ -30,7 +31,7 @@ impl TimesWriter {
     /// Opens the times of this log for appending; a torn last record is cut off.
     pub(super) fn open(log: &Path) -> io::Result<Self> {
         let path = times_path(log);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = private_file(OpenOptions::new().write(true).create(true).truncate(false), &path)?;
         let length = file.metadata()?.len() / RECORD_SIZE * RECORD_SIZE;
         Ok(Self { file, length, last: None })
     }

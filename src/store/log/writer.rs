@@ -6,12 +6,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::rotate::make_room;
 use super::times::TimesWriter;
 use crate::domain::WallTime;
+use crate::store::private_file;
 
 /// So many bytes before a file's end they are looked at; lines shorter than this are never cut in two.
 const WINDOW: usize = 64 * 1024;
@@ -262,7 +263,7 @@ impl LogWriter {
 /// Not opened for appending: the kernel moves nothing into such a file.
 fn open_at_end(path: &Path) -> io::Result<(File, u64)> {
     let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let mut file = private_file(options.read(true).write(true).create(true).truncate(false), path)?;
     let size = file.seek(SeekFrom::End(0))?;
     Ok((file, size))
 }
