@@ -1,7 +1,6 @@
 //! Who is in a cage, who is signalled, and who is left in peace: with real processes, each started by its test, each
 //! judged by a look of the test's own at `/proc`, never by the code under test.
 #![cfg(target_os = "linux")]
-#![expect(clippy::print_stderr, reason = "a test that cannot run here says so aloud")]
 
 mod shape;
 mod sweep;
@@ -106,10 +105,7 @@ fn a_named_memfd_marks_what_lost_its_environment() {
         "exec {MARK_DESCRIPTOR}</proc/{own}/fd/{number}; echo up; (env -i setsid {SLEEPER} & echo $!); exec sleep 607.2"
     );
     if Command::new("bash").arg("--version").output().is_err() {
-        eprintln!(
-            "SKIPPED a_named_memfd_marks_what_lost_its_environment: only bash opens a descriptor this high"
-        );
-        return;
+        return skip("only bash opens a descriptor this high");
     }
     let mut shape = Shape::start("exec bash -c \"$SCRIPT\"", |command| {
         command.env("SCRIPT", script);
@@ -282,8 +278,7 @@ fn a_keeper_is_no_member_and_ends_last() {
 #[test]
 fn a_cgroup_holds_what_left_everything_else() {
     let Some(parent) = writable_parent() else {
-        eprintln!("SKIPPED a_cgroup_holds_what_left_everything_else: no cgroup v2 can be written here");
-        return;
+        return skip("no cgroup v2 can be written here");
     };
     let leaf = Leaf::create(&parent, &format!("devstack-test-cage-{}", std::process::id())).expect("a leaf");
     let events = leaf.events().expect("it can be watched");
@@ -321,10 +316,7 @@ fn a_program_whose_first_thread_ended_is_alive_and_marked() {
                 threading.Thread(target=time.sleep,args=(60.71,)).start()\n\
                 print('thread',flush=True)\nctypes.CDLL(None).syscall(60,0)";
     if !cfg!(target_arch = "x86_64") || Command::new("python3").arg("--version").output().is_err() {
-        eprintln!(
-            "SKIPPED a_program_whose_first_thread_ended_is_alive_and_marked: python3 on x86-64 is needed"
-        );
-        return;
+        return skip("python3 on x86-64 is needed");
     }
     let mark = fresh_mark();
     let mut shape = Shape::start("echo up; exec python3 -c \"$CODE\"", |command| {
@@ -343,4 +335,12 @@ fn a_program_whose_first_thread_ended_is_alive_and_marked() {
     let mut rest = String::new();
     shape.out.read_to_string(&mut rest).expect("its output ends with it");
     await_fact("it is gone", || cage.is_empty());
+}
+
+/// Says loudly that a test did not run: past the test runner, which keeps what a passing test prints to itself.
+fn skip(why: &str) {
+    use std::io::Write as _;
+    let thread = std::thread::current();
+    let text = format!("\n!!!! SKIPPED: {}: {why}\n", thread.name().unwrap_or("a test"));
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
