@@ -117,12 +117,8 @@ impl Findings {
                 | Phase::Ending(_) => proven = false,
             }
         }
-        let mut survivors: Vec<Survivor> = Vec::new();
-        for one in deaf.iter().chain(&verified.survivors) {
-            if !survivors.iter().any(|known| known.process == one.process) {
-                survivors.push(one.clone());
-            }
-        }
+        let deaf = distinct(deaf);
+        let survivors = distinct(deaf.iter().cloned().chain(verified.survivors).collect());
         let (swept, alive): (Vec<_>, Vec<_>) = swept
             .into_iter()
             .partition(|stray| !survivors.iter().any(|survivor| survivor.process == stray.process));
@@ -356,9 +352,7 @@ impl Stack {
         for stray in &mut work.findings.swept {
             stray.forced |= ladder.tally.forced.iter().any(|(process, _)| *process == stray.process);
         }
-        let survivors = std::mem::take(&mut ladder.tally.survivors);
-        work.findings.survivors.retain(|old| !survivors.iter().any(|new| new.process == old.process));
-        work.findings.survivors.extend(survivors);
+        work.findings.survivors.append(&mut ladder.tally.survivors);
         self.after_strays(turn);
     }
 
@@ -410,6 +404,13 @@ impl Stack {
             turn.act(Action::Reply { id, reply: Reply::Down(DownReport { seconds, ..report.clone() }) });
         }
     }
+}
+
+/// Each process once, the first mention of it.
+fn distinct(mut survivors: Vec<Survivor>) -> Vec<Survivor> {
+    let mut seen = BTreeSet::new();
+    survivors.retain(|one| seen.insert(one.process));
+    survivors
 }
 
 /// This stop has been through the ladder with it already.

@@ -390,9 +390,11 @@ fn who_joins_does_not_have_the_hopeless_tried_again() {
 
 #[test]
 fn a_stray_that_survives_two_sweeps_is_counted_once() {
-    let mut bench = Bench::new();
-    let _ = bench.down(1, DownRequest { force: true, ..down() });
-    for (extra, next) in [(501, "seek"), (502, "reply 1 down false")] {
+    let mut bench = Bench::running(&[unit("a")]);
+    let _ = bench.down(2, DownRequest { force: true, ..down() });
+    let _ = bench.killed(target("a", 1), &[100, 101, 102], &[]);
+    assert_eq!(bench.emptied("a", 1), ["retire a 1", "seek"]);
+    for (extra, next) in [(501, "seek"), (502, "reply 2 down false")] {
         assert_eq!(bench.sought(&[500, extra]), ["kill strays"]);
         for pause in [50, 100, 200, 350, 350, 350, 350, 350] {
             let _ = bench.killed(Target::Strays, &[extra], &[500]);
@@ -401,8 +403,8 @@ fn a_stray_that_survives_two_sweeps_is_counted_once() {
         let more = if next == "seek" { vec![500, 700] } else { vec![500] };
         assert_eq!(bench.verified(&more, &[]), [next]);
     }
-    let report = bench.down_reply(1);
-    assert_eq!((report.ended, report.forced, report.survivors), (2, 2, vec![survivor(500)]));
+    let report = bench.down_reply(2);
+    assert_eq!((report.ended, report.forced, report.survivors), (5, 5, vec![survivor(500)]));
 }
 
 #[test]

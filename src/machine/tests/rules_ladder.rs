@@ -35,6 +35,7 @@ fn asked_it_ends() {
     assert_eq!((report.clean, report.ended, report.forced, report.units), (true, 3, 0, vec![row]));
     assert_eq!(bench.state("a"), State::Stopped);
     assert!(bench.stack.at_rest());
+    assert_eq!(bench.stack.life_of(&name("a")), None);
 }
 
 #[test]
