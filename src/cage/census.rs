@@ -83,16 +83,17 @@ impl Gathering<'_> {
         self.add(cage.leader, FoundBy::Leader, unit, None);
         let keeper = cage.keeper.filter(|keeper| self.world.alive(*keeper).is_some());
         self.open.extend(keeper.map(|keeper| (keeper, Some(cage.unit.clone()))));
+        // Under a living keeper the tree is complete; without one, cgroup and ledger are where we begin.
+        if depth == Depth::Tree && keeper.is_some() {
+            return;
+        }
         for pid in cage.cgroup.iter().flat_map(Leaf::procs) {
             if let Some(id) = self.world.stat(pid).and_then(Stat::id) {
                 self.add(id, FoundBy::Cgroup, unit, None);
             }
         }
-        // Under a living keeper the tree is complete; without one, what was recorded is where we begin.
-        if depth == Depth::Full || keeper.is_none() {
-            for id in &cage.ledger {
-                self.add(*id, FoundBy::Ledger, unit, None);
-            }
+        for id in &cage.ledger {
+            self.add(*id, FoundBy::Ledger, unit, None);
         }
     }
 

@@ -15,7 +15,8 @@ const CROWD: usize = 3;
 
 /// Puts the processes of each life under its unit.
 pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
-    let mut world = World::new();
+    // A keeper and a process for each unit, at least.
+    let mut world = World::sized(2 * lives.len());
     for unit in units {
         let held = lives.get(&(unit.name.clone(), unit.life));
         let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };

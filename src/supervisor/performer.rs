@@ -195,7 +195,9 @@ impl Performer {
         let held = lives.get_mut(&(unit.clone(), *life))?;
         let cage = held.cage.as_mut()?;
         if !held.orphaned {
-            return Some(Event::Stirred { target });
+            // A keeper that has ended too has said all: what it said is on its way, and there is nobody to ask.
+            let kept = cage.is_kept();
+            return kept.then_some(Event::Stirred { target });
         }
         sys::reap(cage.ledger.iter().map(|member| member.pid));
         if !held.exit_told && !sys::proc::is_alive(cage.leader) {
