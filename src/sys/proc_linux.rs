@@ -50,9 +50,10 @@ fn of_any_thread<T>(
     ask: impl Fn(&str) -> Result<Option<T>, Errno>,
 ) -> Result<Option<T>, Errno> {
     let first = ask(&format!("{pid}/{file}"));
-    if matches!(first, Ok(Some(_)) | Err(Errno::ACCESS | Errno::PERM)) {
+    if matches!(first, Ok(Some(_))) {
         return first;
     }
+    // Nothing, or a refusal: a dead first thread may not be read by its own user, while its living ones may.
     let threads = numbers(&format!("{pid}/task"));
     let others = threads.iter().filter(|tid| **tid != pid);
     others

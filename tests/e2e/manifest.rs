@@ -101,7 +101,8 @@ services:
     has("DEVSTACK_STACK=env");
     has("DEVSTACK_SERVICE=one");
     has(&format!("PWD={}", world.dir.display()));
-    assert!(text.contains("\nDEVSTACK_LIFE=") && !text.contains("DEVSTACK_LIFE=forged"));
+    let life: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("DEVSTACK_LIFE=")).collect();
+    assert!(life.len() == 1 && life[0] != "forged", "{life:?}");
     assert!(world.read("two.env").contains(&format!("PEER=http://localhost:{port}")));
     // The same ports the next time, after a down as well.
     let two = world.ok(&["port", "two"]).stdout;
