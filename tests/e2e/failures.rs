@@ -162,7 +162,7 @@ fn what_cannot_be_executed_or_entered_is_told() {
     let world = World::new(
         "
 services:
-  plain: { command: [./plain.txt] }
+  plain: { command: [./plain.txt], ready: { log: never } }
   away: { command: exec sleep 600, working_dir: no/such/place }
   filed: { command: exec sleep 600, working_dir: plain.txt }
 ",
