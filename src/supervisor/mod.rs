@@ -17,6 +17,7 @@ mod orphans;
 mod performer;
 mod ports;
 mod recover;
+mod sensing;
 
 pub use daemon::run as run_daemon;
 pub use inline::{Inline, down, look};

@@ -5,11 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use regex::Regex;
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
 
 use super::birth;
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
@@ -18,7 +16,6 @@ use super::ports::Ports;
 use crate::cage::{self, Cage, Depth, Hearth, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
 use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
-use crate::health;
 use crate::keeper::FromKeeper;
 use crate::machine::{Action, Event, Stack, Target};
 use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
@@ -27,13 +24,7 @@ use crate::store::{Receipt, RecordLine, StackDir, StackFile, append_record, remo
 use crate::sys::{self, cgroup};
 
 /// Last lines of a log that a failure is told with.
-const TAIL_LINES: usize = 10;
-
-/// The first questions of a gate come this quickly after each other.
-const GATE_START: Duration = Duration::from_millis(10);
-
-/// The slowest pace of a gate's questions, where the health check does not ask more often.
-const GATE_SLOWEST: Duration = Duration::from_millis(500);
+pub(super) const TAIL_LINES: usize = 10;
 
 /// Handles on so many members are enough to learn that something has changed.
 const WATCHED_ENDS: usize = 256;
@@ -45,8 +36,8 @@ pub(super) struct Performer {
     pub(super) lives: Lives,
     pub(super) facts: mpsc::UnboundedSender<Fact>,
     pub(super) spared: BTreeSet<ProcId>,
-    ports: Rc<Ports>,
-    base: BTreeMap<String, String>,
+    pub(super) ports: Rc<Ports>,
+    pub(super) base: BTreeMap<String, String>,
     nursery: Option<Nursery>,
     births: VecDeque<(Arc<UnitPlan>, Life)>,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
@@ -286,88 +277,9 @@ impl Performer {
         Ok(())
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         // The loop outlives its tasks; if it does not, nobody is left to tell.
         let _ = self.facts.send(Fact::Event(event));
-    }
-
-    fn context(&self, key: &Key, held: &Held) -> health::Context {
-        let environment = birth::environment(&self.stack, &self.base, &held.plan, None);
-        let (lives, ports, owned) = (Rc::clone(&self.lives), Rc::clone(&self.ports), key.clone());
-        health::Context {
-            environment: environment.into(),
-            working_dir: held.plan.working_dir.clone(),
-            log_path: self.dir.log(&key.0),
-            log_from: held.log_from.clone(),
-            owner: Rc::new(move |port| ports.owner(&mut lives.borrow_mut(), &owned, port)),
-            notified: held.notified.subscribe(),
-        }
-    }
-
-    fn watch_gate(&mut self, key: &Key) {
-        let Some(context) = self.lives.borrow().get(key).map(|held| self.context(key, held)) else {
-            return;
-        };
-        let mut lives = self.lives.borrow_mut();
-        let Some(held) = lives.get_mut(key) else { return };
-        let slowest =
-            held.plan.health.as_ref().map_or(GATE_SLOWEST, |health| health.interval.min(GATE_SLOWEST));
-        for (number, probe) in held.plan.gate.clone().into_iter().enumerate() {
-            let (facts, (unit, life)) = (self.facts.clone(), key.clone());
-            let tell = move |answer| {
-                let event = Event::Gated { unit: unit.clone(), life, probe: number, answer };
-                let _ = facts.send(Fact::Event(event));
-            };
-            let timeout = held.plan.gate_timeout;
-            let task = spawn_local(health::gate(probe, timeout, GATE_START, slowest, context.clone(), tell));
-            held.probes.push(task.abort_handle());
-        }
-    }
-
-    fn watch_health(&mut self, key: &Key) {
-        let Some(context) = self.lives.borrow().get(key).map(|held| self.context(key, held)) else {
-            return;
-        };
-        let mut lives = self.lives.borrow_mut();
-        let Some(held) = lives.get_mut(key) else { return };
-        let Some(plan) = held.plan.health.clone() else { return };
-        let (facts, (unit, life)) = (self.facts.clone(), key.clone());
-        let tell = move |answer| {
-            let _ = facts.send(Fact::Event(Event::Checked { unit: unit.clone(), life, answer }));
-        };
-        held.probes.push(spawn_local(health::check(plan, context, tell)).abort_handle());
-    }
-
-    fn examine(&mut self, unit: UnitName, life: Life) {
-        let key = (unit, life);
-        let lives = self.lives.borrow();
-        let held = lives.get(&key);
-        let members: Vec<ProcId> = held
-            .and_then(|held| held.cage.as_ref())
-            .map(|cage| cage.census(&mut cage::World::new(), Depth::Tree))
-            .map(|members| members.iter().map(|member| member.id).collect())
-            .unwrap_or_default();
-        let listening = cage::listening(&members);
-        let tail =
-            held.map(|held| tail_from(&self.dir.log(&key.0), &held.log_from, TAIL_LINES)).unwrap_or_default();
-        self.tell(Event::Examined { unit: key.0, life, listening, tail });
-    }
-
-    fn stop_command(&mut self, unit: UnitName, life: Life) {
-        let key = (unit, life);
-        let mut lives = self.lives.borrow_mut();
-        let command = lives.get(&key).and_then(|held| held.plan.stop.command.clone());
-        let (Some(held), Some(command)) = (lives.get_mut(&key), command) else {
-            self.tell(Event::StopCommandEnded { unit: key.0, life, exit: Exit::Unknown });
-            return;
-        };
-        let context = self.context(&key, held);
-        let facts = self.facts.clone();
-        let task = spawn_local(async move {
-            let exit = health::run(&command, &context).await;
-            let _ = facts.send(Fact::Event(Event::StopCommandEnded { unit: key.0, life, exit }));
-        });
-        held.probes.push(task.abort_handle());
     }
 
     fn ask(&mut self, target: &Target, signal: Signal) {
