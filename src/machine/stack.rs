@@ -9,7 +9,7 @@ use super::closing::{DownWork, Questions, Verified};
 use super::request::{UpWork, Waiting};
 use super::turn::Turn;
 use super::unit::{Fact, Unit};
-use super::{Action, Adopted, Event, Request, Target};
+use super::{Action, Adopted, Answer, Event, Request, Target};
 use crate::domain::{Life, Moment, UnitName};
 use crate::plan::UnitPlan;
 
@@ -77,6 +77,13 @@ impl Stack {
     #[must_use]
     pub fn life_of(&self, unit: &UnitName) -> Option<Life> {
         self.units.get(unit).filter(|unit| unit.has_life()).map(|unit| unit.life)
+    }
+
+    /// Whether an event only says once more what is known: a healthy unit's next good check. It changes no view.
+    #[must_use]
+    pub fn knows(&self, event: &Event) -> bool {
+        let Event::Checked { unit, life, answer: Answer::Good } = event else { return false };
+        self.units.get(unit).is_some_and(|unit| unit.life == *life && unit.is_sound())
     }
 
     /// Every unit's last life, for the ledger of the next supervisor ([`Event::Remembered`]).

@@ -289,6 +289,11 @@ impl Unit {
         }
     }
 
+    /// It is ready, and its last health check was good.
+    pub(super) fn is_sound(&self) -> bool {
+        matches!(&self.phase, Phase::Ready { checks, .. } if checks.bad == 0 && checks.health == Health::Healthy)
+    }
+
     /// Nothing will change by itself any more.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Resting(_) | Phase::Survived { .. })

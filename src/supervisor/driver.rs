@@ -145,12 +145,13 @@ impl Driver {
 
     fn step(&mut self, event: Event) -> io::Result<()> {
         let now = clock::moment();
+        let known = self.stack.knows(&event);
         let line = journalled(&event);
         let actions = self.stack.handle(event, now);
         if !actions.is_empty() || !is_routine(&line) {
             self.journal.write(&stamped(Entry::Event(line)))?;
         }
-        self.stale = true;
+        self.stale |= !known || !actions.is_empty();
         for action in actions {
             if let Action::Reply { id, reply } = action {
                 self.reply(id, reply);
