@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Life, Mark, StackName, StackView, UnitName};
-use crate::plan::{AutoPorts, Plan};
+use crate::plan::{AutoPorts, Plan, fnv1a};
 
 /// `sockaddr_un` holds 108 bytes; a stack's own part of a socket path needs about 45 of them.
 const LONGEST_RUNTIME_ROOT: usize = 60;
@@ -121,14 +121,7 @@ impl StackFile {
 #[must_use]
 pub fn stack_hash(manifest: &Path) -> String {
     let bytes = manifest.as_os_str().as_encoded_bytes();
-    format!("{:016x}", fnv(bytes))
-}
-
-/// FNV-1a, 64 bits: short stable names for paths and units; not a defence against anybody.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    format!("{:016x}", fnv1a(bytes))
 }
 
 impl Home {
@@ -150,7 +143,7 @@ impl Home {
         let runtime = short.unwrap_or_else(|| {
             PathBuf::from(format!(
                 "/tmp/devstack-{uid}/{:08x}",
-                fnv(state.as_os_str().as_encoded_bytes()) >> 32
+                fnv1a(state.as_os_str().as_encoded_bytes()) >> 32
             ))
         });
         Ok(Self { state, runtime })
@@ -227,13 +220,13 @@ impl StackDir {
     /// Where the keeper of a life listens.
     #[must_use]
     pub fn keeper_socket(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.runtime.join(format!("k-{:08x}-{life}", fnv(unit.as_str().as_bytes()) >> 32))
+        self.runtime.join(format!("k-{:08x}-{life}", fnv1a(unit.as_str().as_bytes()) >> 32))
     }
 
     /// Where the keeper of a life takes `sd_notify` messages.
     #[must_use]
     pub fn notify_socket(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.runtime.join(format!("n-{:08x}-{life}", fnv(unit.as_str().as_bytes()) >> 32))
+        self.runtime.join(format!("n-{:08x}-{life}", fnv1a(unit.as_str().as_bytes()) >> 32))
     }
 
     /// The present log file of a unit.
@@ -331,7 +324,7 @@ fn file_stem(unit: &UnitName) -> String {
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}-{:016x}", &name[..end], fnv(name.as_bytes()))
+    format!("{}-{:016x}", &name[..end], fnv1a(name.as_bytes()))
 }
 
 fn private_dir(path: &Path) -> Result<(), HomeError> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::reader_parts::Snapshot;
 use super::reader_times::Times;
+use super::rotate::rotated_path;
 use crate::domain::WallTime;
 
 /// How many rotated files may be missing in a row before the rest is believed not to exist.
@@ -87,16 +88,6 @@ impl Part {
     }
 }
 
-/// The name of the rotated file `number`; 0 is the present one.
-pub(super) fn rotated(path: &Path, number: u32) -> PathBuf {
-    if number == 0 {
-        return path.to_owned();
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
-}
-
 /// The files of a log that are newer than `last` (all, if none), oldest first.
 ///
 /// Rotation only moves files to higher numbers, and they are looked at from low to high: a rotation in between shows
@@ -105,7 +96,7 @@ pub(super) fn newer(path: &Path, last: Option<&Part>) -> io::Result<Vec<Part>> {
     let mut found: Vec<Part> = Vec::new();
     let (mut number, mut missing, mut met) = (0, 0, false);
     while missing <= GAP {
-        let part = Part::open(&rotated(path, number))?;
+        let part = Part::open(&rotated_path(path, number))?;
         number += 1;
         let Some(part) = part else {
             missing += 1;

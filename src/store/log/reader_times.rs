@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::times::times_path;
 use crate::domain::WallTime;
 
 /// Size of one record in bytes.
@@ -32,13 +33,6 @@ pub(super) struct Times {
     block: Vec<Record>,
     /// The last answer's place in the block: lines are mostly asked for in order.
     hint: Cell<usize>,
-}
-
-/// The side file of a log file.
-pub(super) fn times_path(log: &Path) -> PathBuf {
-    let mut name = log.as_os_str().to_owned();
-    name.push(".times");
-    PathBuf::from(name)
 }
 
 impl Times {
