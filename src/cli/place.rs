@@ -39,7 +39,7 @@ impl Place {
             Some(file) => Where::Exactly(here.join(file)),
             None => Where::Above(here),
         };
-        let uid = rustix::process::geteuid().as_raw();
+        let uid = crate::sys::users::own_uid();
         let home = Home::from_env(uid, |name| std::env::var(name).ok()).map_err(home_error)?;
         Ok(Self { sought: place, named: cli.file().is_some(), home })
     }

@@ -88,7 +88,7 @@ impl axum::serve::Listener for OwnUserOnly {
         loop {
             match self.0.accept().await {
                 Ok((stream, address)) => {
-                    let own = rustix::process::geteuid().as_raw();
+                    let own = crate::sys::users::own_uid();
                     if stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
                         return (stream, address);
                     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use tokio::net::unix::pipe::Receiver;
 
 use super::Context;
 use super::endpoint::reason;
-use crate::domain::{Exit, Signal};
+use crate::domain::Exit;
 use crate::plan::CommandPlan;
 use crate::store::log::printable;
+use crate::sys::exit::exit_of;
 use crate::sys::watch::readable;
 use crate::sys::watch_group::Group;
 
@@ -170,14 +171,6 @@ fn take(output: &mut Receiver, last: &mut Vec<u8>) -> bool {
 fn last_line(output: &[u8]) -> Option<String> {
     let lines = output.rsplit(|byte| *byte == b'\n');
     lines.map(|line| printable(line, EVIDENCE_CHARS)).find(|line| !line.trim().is_empty())
-}
-
-fn exit_of(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(Signal::from_number(signal)),
-        (None, None) => Exit::Unknown,
-    }
 }
 
 /// The file that a program name means in the probe's own `PATH` and directory.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::record::Record;
 use crate::domain::{Moment, ProcId};
 use crate::store::RecordLine;
-use crate::sys::{birth, clock, reaper};
+use crate::sys::{clock, proc};
 
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);
@@ -46,8 +46,7 @@ impl Census {
         if now < self.due {
             return;
         }
-        let mut seen: Vec<ProcId> =
-            reaper::descendants().into_iter().filter_map(|pid| birth::identify(pid).ok()).collect();
+        let mut seen = proc::own_descendants();
         seen.sort_unstable();
         for member in &seen {
             if self.known.binary_search(member).is_err() {

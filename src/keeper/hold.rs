@@ -13,9 +13,9 @@ use super::record::Record;
 use super::talk::Talk;
 use crate::domain::{Exit, Pid, Signal};
 use crate::store::RecordLine;
-use crate::sys::clock;
 use crate::sys::reaper::{self, Reaped};
 use crate::sys::signals::Signals;
+use crate::sys::{clock, proc};
 
 const CHILD: Signal = Signal::from_number(libc::SIGCHLD);
 
@@ -158,7 +158,7 @@ impl Hold {
         if self.leader_lives {
             return reaper::signal_unreaped_group(self.leader, Signal::TERM);
         }
-        for child in reaper::children() {
+        for child in proc::own_children() {
             reaper::signal_unreaped(child, Signal::TERM);
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::domain::Mark;
-use crate::sys::socket;
+use crate::sys::{socket, users};
 
 /// What fits into a socket address on every system.
 const LONGEST_PATH: usize = 103;
@@ -25,7 +25,7 @@ impl Notify {
     /// Binds the socket. A path that begins with `@` is a name in the abstract namespace; one that is too long for the
     /// service to connect to becomes one.
     pub(super) fn bind(wanted: &Path, mark: &Mark, uid: Option<u32>) -> io::Result<Self> {
-        let uid = uid.unwrap_or_else(socket::own_uid);
+        let uid = uid.unwrap_or_else(users::own_uid);
         let text = wanted.to_string_lossy();
         let name = match text.strip_prefix('@') {
             Some(name) => Some(name.to_owned()),
@@ -37,7 +37,7 @@ impl Notify {
             return Ok(Self { socket, address: format!("@{name}"), path: None, uid });
         }
         let socket = socket::datagram(wanted)?;
-        if uid != socket::own_uid() {
+        if uid != users::own_uid() {
             std::os::unix::fs::chown(wanted, Some(uid), None)?;
         }
         Ok(Self { socket, address: text.into_owned(), path: Some(wanted.to_owned()), uid })
@@ -51,7 +51,7 @@ impl Notify {
             match socket::receive(&self.socket, &mut buffer) {
                 // Anyone can write to an abstract socket: only the kernel's word on the sender counts.
                 Ok((count, sender)) => {
-                    let known = sender.is_none_or(|uid| [0, self.uid, socket::own_uid()].contains(&uid));
+                    let known = sender.is_none_or(|uid| [0, self.uid, users::own_uid()].contains(&uid));
                     ready |= known && says_ready(&buffer[..count]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -19,8 +19,8 @@ use crate::store::RecordLine;
 use crate::store::log::LogWriter;
 use crate::sys::signals::Signals;
 use crate::sys::spawn::{Launch, Waiting, fork};
-use crate::sys::user::{Identity, find, is_own};
-use crate::sys::{birth, clock, mark, reaper};
+use crate::sys::users::{Identity, find, is_own};
+use crate::sys::{clock, mark, proc, reaper};
 
 /// Starts the service and tells the supervisor. Where it cannot be started, nothing runs and nothing is left.
 pub(super) fn start(spec: &Spec, mut supervisor: UnixStream) -> Option<Hold> {
@@ -101,9 +101,8 @@ fn abandon(waiting: Waiting, error: &io::Error) -> Box<Failure> {
 }
 
 fn identities(leader: Pid) -> io::Result<(ProcId, ProcId)> {
-    let own = i32::try_from(std::process::id()).ok().and_then(Pid::new);
-    let own = own.ok_or_else(|| io::Error::other("the keeper has a strange number"))?;
-    Ok((birth::identify(own)?, birth::identify(leader)?))
+    let unseen = || io::Error::other("the process table does not show it");
+    Ok((proc::own_id().ok_or_else(unseen)?, proc::identify(leader).ok_or_else(unseen)?))
 }
 
 fn prepare(

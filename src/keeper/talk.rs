@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use super::FromKeeper;
-use crate::sys::socket;
+use crate::sys::{socket, users};
 
 #[derive(Debug)]
 pub(super) struct Talk {
@@ -33,7 +33,7 @@ impl Talk {
     /// Takes one new connection. Strangers are dropped.
     pub(super) fn accept(&mut self) {
         let Ok((mut peer, _)) = self.listener.accept() else { return };
-        let known = socket::peer_uid(&peer).is_ok_and(|uid| uid == socket::own_uid() || uid == 0);
+        let known = socket::peer_uid(&peer).is_ok_and(|uid| uid == users::own_uid() || uid == 0);
         if known && peer.set_nonblocking(true).is_ok() && send(&mut peer, &self.told) {
             self.peers.push(peer);
         }

@@ -341,7 +341,7 @@ fn check_private(path: &Path) -> Result<(), HomeError> {
         fs::symlink_metadata(path).map_err(|source| HomeError::Io { path: path.to_owned(), source })?;
     let reason = if meta.file_type().is_symlink() {
         "it is a symbolic link"
-    } else if meta.uid() != rustix::process::geteuid().as_raw() {
+    } else if meta.uid() != crate::sys::users::own_uid() {
         "it belongs to another user"
     } else if meta.mode() & 0o022 != 0 {
         "others may write to it"

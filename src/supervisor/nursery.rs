@@ -21,7 +21,8 @@ impl Nursery {
     pub(super) fn open() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let pid = spawn(theirs.into(), true)?;
-        Ok(Self { socket: Some(ours), id: sys::birth::identify(pid)? })
+        let id = sys::proc::identify(pid).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { socket: Some(ours), id })
     }
 
     /// The process itself: one of devstack's own.

@@ -23,7 +23,7 @@ impl Orphans {
             return;
         }
         self.last = now;
-        let orphans = sys::reaper::children().into_iter().filter(|child| {
+        let orphans = proc::own_children().into_iter().filter(|child| {
             proc::stat(child.get()).is_some_and(|stat| stat.is_gone() && stat.pgid != stat.pid)
         });
         sys::reap(orphans);

@@ -1,9 +1,9 @@
 //! What the kernel offers, with one signature for all systems. The only place for `unsafe` and `cfg(target_os)`.
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else")]
 
-pub mod birth;
 pub mod cgroup;
 pub mod clock;
+pub mod exit;
 pub mod mark;
 pub mod nursery;
 mod own;
@@ -15,7 +15,6 @@ pub mod reaper;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
-pub mod user;
 pub mod users;
 pub mod watch;
 pub mod watch_group;

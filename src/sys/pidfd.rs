@@ -8,10 +8,11 @@ mod os;
 mod os;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::domain::{ProcId, Signal};
+use crate::domain::{Exit, ProcId, Signal};
 use crate::sys::proc;
 
 /// Why a process cannot be held or signalled.
@@ -40,6 +41,24 @@ impl From<i32> for PidfdError {
             other => Self::Other(other),
         }
     }
+}
+
+/// What the kernel can do with handles on processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// There are handles that cannot be mistaken (pidfd, Linux 5.3).
+    pub open: bool,
+    /// A whole group can be signalled by the handle of its leader (Linux 6.9).
+    pub group: bool,
+    /// How a process ended is told, whoever's child it was (Linux 6.15).
+    pub exit: bool,
+}
+
+/// What this kernel can do with handles on processes: asked once, with a child that ends at once.
+#[must_use]
+pub fn features() -> Features {
+    static FOUND: OnceLock<Features> = OnceLock::new();
+    *FOUND.get_or_init(os::probe)
 }
 
 /// A process that cannot be mistaken for another. The descriptor is readable once the process has ended.
@@ -71,6 +90,14 @@ impl Pidfd {
     /// Sends a signal to the process group whose number is this process's (Linux 6.9; else `Unsupported`).
     pub fn send_group(&self, signal: Signal) -> Result<(), PidfdError> {
         os::send_group(&self.fd, signal)
+    }
+
+    /// How it ended, whoever's child it was: also where nobody recorded it (Linux 6.15).
+    ///
+    /// None while it lives, and until its parent has reaped it. `Unsupported` where the kernel does not tell: an older
+    /// one refuses only once the process is gone, so this is asked again at the end and not believed before.
+    pub fn exit(&self) -> Result<Option<Exit>, PidfdError> {
+        os::exit(&self.fd)
     }
 
     /// Whether it has ended, all its threads included.
@@ -117,6 +144,31 @@ mod tests {
         assert_eq!(Pidfd::open(id).expect_err("it has ended"), PidfdError::Gone);
         child.wait().expect("it can be reaped");
         assert_eq!(handle.send(Signal::TERM), Err(PidfdError::Gone));
+    }
+
+    /// The kernel keeps how a process ended for those who held it: here for a process that is reaped by another hand.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_end_of_a_process_is_told_after_it_was_reaped() {
+        for (script, wanted) in
+            [("read x; exit 7", Exit::Code(7)), ("read x; kill -9 $$", Exit::Signal(Signal::KILL))]
+        {
+            let mut child =
+                Command::new("/bin/sh").args(["-c", script]).stdin(std::process::Stdio::piped()).spawn();
+            let child = child.as_mut().expect("sh exists");
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::new).expect("a pid");
+            let handle = Pidfd::open(proc::identify(pid).expect("it runs")).expect("it runs");
+            assert!(matches!(handle.exit(), Ok(None) | Err(PidfdError::Unsupported)), "{:?}", handle.exit());
+            drop(child.stdin.take());
+            poll(&mut [PollFd::new(&handle, PollFlags::IN)], None).expect("its end can be awaited");
+            // Nobody has reaped it: the kernel does not say yet, and we do not guess.
+            assert!(matches!(handle.exit(), Ok(None) | Err(PidfdError::Unsupported)), "{:?}", handle.exit());
+            child.wait().expect("it can be reaped");
+            match handle.exit() {
+                Err(PidfdError::Unsupported) => assert!(!features().exit, "it was promised"),
+                told => assert_eq!(told, Ok(Some(wanted))),
+            }
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-use super::PidfdError;
-use crate::domain::{Pid, ProcId, Signal};
+use super::{Features, PidfdError};
+use crate::domain::{Exit, Pid, ProcId, Signal};
 use crate::sys::proc;
 
 fn last_error() -> PidfdError {
@@ -41,6 +41,15 @@ pub(super) fn send(_fd: &OwnedFd, id: ProcId, signal: Signal) -> Result<(), Pidf
     }
     // SAFETY: two numbers; the process number is above 1.
     if unsafe { libc::kill(id.pid.get(), signal.number()) } == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+pub(super) fn exit(_fd: &OwnedFd) -> Result<Option<Exit>, PidfdError> {
+    // NOTE_EXITSTATUS is for one's own children only.
+    Err(PidfdError::Unsupported)
+}
+
+pub(super) fn probe() -> Features {
+    Features::default()
 }
 
 pub(super) fn send_group(_fd: &OwnedFd, _signal: Signal) -> Result<(), PidfdError> {

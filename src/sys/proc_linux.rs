@@ -231,11 +231,6 @@ pub(super) fn shares_files(pid: i32) -> bool {
     ours.is_some() && link(pid, "ns/mnt") == *ours
 }
 
-pub(super) fn boot_id() -> String {
-    let bytes = read("sys/kernel/random/boot_id", 64).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).trim().to_owned()
-}
-
 pub(super) fn clock_ticks() -> u64 {
     static TICKS: OnceLock<u64> = OnceLock::new();
     *TICKS.get_or_init(|| sysconf(libc::_SC_CLK_TCK).unwrap_or(100))

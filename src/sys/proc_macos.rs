@@ -1,6 +1,6 @@
 //! The process table of macOS: libproc and sysctl. Sockets and memfds of others are not shown there.
 
-use std::ffi::{CStr, OsStr, c_void};
+use std::ffi::{OsStr, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -120,19 +120,6 @@ pub(super) fn sockets(_pid: i32) -> Vec<u64> {
 
 pub(super) fn shares_files(_pid: i32) -> bool {
     true
-}
-
-pub(super) fn boot_id() -> String {
-    let mut bytes = [0_u8; 64];
-    let mut length = bytes.len();
-    let to = bytes.as_mut_ptr().cast::<c_void>();
-    let name = c"kern.bootsessionuuid".as_ptr();
-    // SAFETY: a constant name in, at most `length` bytes out into a buffer of that length.
-    let failed = unsafe { libc::sysctlbyname(name, to, &raw mut length, std::ptr::null_mut(), 0) };
-    if failed != 0 {
-        return String::new();
-    }
-    CStr::from_bytes_until_nul(&bytes).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Times of a task are counted in ticks of the machine's own clock: 24 MHz on Apple silicon, 1 GHz elsewhere.

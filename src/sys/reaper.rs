@@ -3,10 +3,9 @@
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 
 use crate::domain::{Exit, Pid, Signal};
+use crate::sys::exit::exit_of_raw;
 
 /// What `waitpid` told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub fn reap() -> io::Result<Reaped> {
         // SAFETY: the status is a local that outlives the call.
         let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
         if let Some(pid) = Pid::new(pid) {
-            return Ok(Reaped::Child(pid, exit_of(status)));
+            return Ok(Reaped::Child(pid, exit_of_raw(status)));
         }
         if pid == 0 {
             return Ok(Reaped::NoneYet);
@@ -37,15 +36,6 @@ pub fn reap() -> io::Result<Reaped> {
             Some(libc::EINTR) => {}
             _ => return Err(error),
         }
-    }
-}
-
-fn exit_of(status: i32) -> Exit {
-    let status = ExitStatus::from_raw(status);
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(Signal::from_number(signal)),
-        (None, None) => Exit::Unknown,
     }
 }
 
@@ -144,42 +134,5 @@ pub fn give_back_memory() {
     // SAFETY: it touches only the allocator's own free memory.
     unsafe {
         libc::malloc_trim(0);
-    }
-}
-
-/// All living descendants of this process, parents before children. Empty where the system cannot tell
-/// (`/proc/PID/task/TID/children` needs `CONFIG_PROC_CHILDREN`).
-#[must_use]
-pub fn descendants() -> Vec<Pid> {
-    let mut found = Vec::new();
-    children_of("self", &mut found);
-    let mut next = 0;
-    // A chain that forks while it is walked could keep this busy for ever.
-    while next < found.len() && found.len() < 100_000 {
-        let pid: Pid = found[next];
-        children_of(&pid.to_string(), &mut found);
-        next += 1;
-    }
-    found
-}
-
-/// The direct children of this process.
-#[must_use]
-pub fn children() -> Vec<Pid> {
-    let mut found = Vec::new();
-    children_of("self", &mut found);
-    found
-}
-
-fn children_of(process: &str, into: &mut Vec<Pid>) {
-    // Each thread has its own children.
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return };
-    for thread in threads.flatten() {
-        let Ok(text) = std::fs::read_to_string(thread.path().join("children")) else { continue };
-        for pid in text.split_ascii_whitespace().filter_map(|word| Pid::new(word.parse().ok()?)) {
-            if !into.contains(&pid) {
-                into.push(pid);
-            }
-        }
     }
 }

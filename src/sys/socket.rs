@@ -94,12 +94,6 @@ pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     if result == 0 { Ok(uid) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The user that this process acts as.
-#[must_use]
-pub fn own_uid() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
 #[cfg(target_os = "linux")]
 fn with_credentials(socket: UnixDatagram) -> io::Result<UnixDatagram> {
     rustix::net::sockopt::set_socket_passcred(&socket, true)?;
@@ -153,6 +147,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::sys::users::own_uid;
 
     #[test]
     fn a_long_path_is_no_hindrance() {

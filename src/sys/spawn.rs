@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use super::signals::{self, Blocked};
-use super::user::Identity;
+use super::users::Identity;
 use crate::domain::Pid;
 
 /// All that a child needs, ready to be used without a thought.
