@@ -86,6 +86,36 @@ const IMPURE: &[&str] = &[
 const PRINTING: &[&str] = &["println!", "eprintln!", "print!", "eprint!", "dbg!"];
 const DOOR: &str = "src/show/door.rs";
 
+/// Every call by which a process could be signalled, and the files that make it. Nothing is ever signalled by a number
+/// that the kernel may have given away: it goes through a pidfd whose start time was read again, or the number is
+/// pinned by a child that is not reaped yet.
+const SIGNALLING: &[(&str, &[&str])] = &[
+    ("SYS_pidfd_send_signal", &["src/sys/pidfd_linux.rs"]),
+    // macOS has no such handle: the start time is read again right before. The keeper's own children are not reaped.
+    ("libc::kill", &["src/sys/pidfd_macos.rs", "src/sys/reaper.rs"]),
+    ("signal_unreaped", &["src/keeper/hold.rs", "src/sys/reaper.rs"]),
+    ("signal_unreaped_group", &["src/keeper/hold.rs", "src/sys/reaper.rs"]),
+    // A probe's own group, whose leader is reaped after it.
+    ("kill_process_group", &["src/sys/watch_group.rs"]),
+    ("kill_process", &[]),
+    ("pidfd_send_signal", &[]),
+    ("killpg", &[]),
+    ("tkill", &[]),
+    ("tgkill", &[]),
+    ("SYS_kill", &[]),
+    ("SYS_tkill", &[]),
+    ("SYS_tgkill", &[]),
+    ("sigqueue", &[]),
+    ("SYS_rt_sigqueueinfo", &[]),
+    ("SYS_rt_tgsigqueueinfo", &[]),
+    ("raise", &[]),
+    ("start_kill", &[]),
+    ("kill_on_drop", &[]),
+    ("F_SETOWN", &[]),
+    ("TIOCSIG", &[]),
+    ("PR_SET_PDEATHSIG", &[]),
+];
+
 /// One source file, ready to be searched.
 struct Source {
     /// From the crate's root: `src/machine/unit.rs`.
@@ -173,6 +203,24 @@ fn printing_has_one_door() {
         &["clippy::print_stdout", "clippy::print_stderr"],
         "is not the door",
     );
+}
+
+#[test]
+fn signals_have_few_doors() {
+    let mut wrong = String::new();
+    let sources = sources();
+    for (call, doors) in SIGNALLING {
+        let found: BTreeSet<&str> =
+            sources.iter().filter(|source| names(&source.code, call)).map(|source| &*source.path).collect();
+        let doors: BTreeSet<&str> = doors.iter().copied().collect();
+        for path in found.difference(&doors) {
+            let _ = writeln!(wrong, "{path}: names `{call}`, but is no door for signals");
+        }
+        for path in doors.difference(&found) {
+            let _ = writeln!(wrong, "{path}: does not name `{call}` any more; take it out of the table");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 #[test]

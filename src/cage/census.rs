@@ -6,8 +6,7 @@ use crate::cage::life::{Cage, Depth, Member};
 use crate::cage::stray::Hearth;
 use crate::cage::world::World;
 use crate::domain::{FoundBy, Mark, ProcId, UnitName};
-use crate::sys::cgroup::Leaf;
-use crate::sys::proc::Stat;
+use crate::sys::proc::{self, Stat};
 
 /// What ties processes to one or many lives.
 pub(super) struct Net<'a> {
@@ -87,8 +86,15 @@ impl Gathering<'_> {
         if depth == Depth::Tree && keeper.is_some() {
             return;
         }
-        for pid in cage.cgroup.iter().flat_map(Leaf::procs) {
-            if let Some(id) = self.world.stat(pid).and_then(Stat::id) {
+        if let Some(leaf) = &cage.cgroup {
+            let listed = leaf.procs();
+            let seen: Vec<ProcId> =
+                listed.into_iter().filter_map(|pid| self.world.stat(pid).and_then(Stat::id)).collect();
+            // A number can be given away between the list and the look at it: only one that is still listed was ours
+            // when we looked.
+            let still: BTreeSet<i32> =
+                if seen.is_empty() { [].into() } else { leaf.procs().into_iter().collect() };
+            for id in seen.into_iter().filter(|id| still.contains(&id.pid.get())) {
                 self.add(id, FoundBy::Cgroup, unit, None);
             }
         }
@@ -161,6 +167,11 @@ impl Gathering<'_> {
             let sid = member.stat.sid;
             // 0 is any session outside our view, 1 that of process 1.
             if sid <= 1 || foreign.contains(&sid) || ours.contains_key(&sid) {
+                continue;
+            }
+            // Looked at after everyone else was: who lives in it now has held the number all the while.
+            let holds = |now: &Stat| now.start == member.id.start && now.sid == sid && !now.is_gone();
+            if !proc::stat(member.id.pid.get()).as_ref().is_some_and(holds) {
                 continue;
             }
             let first = self.world.stat(sid).filter(|stat| !stat.is_gone()).and_then(Stat::id);

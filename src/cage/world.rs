@@ -84,14 +84,14 @@ impl World {
     /// The children of a process that were born within its life and run.
     pub(super) fn children(&mut self, parent: ProcId) -> Vec<ProcId> {
         let pid = parent.pid.get();
+        // The number may be another's by now, and its children are younger than both.
+        let Some(stat) = self.alive(parent).cloned() else { return Vec::new() };
         if !self.whole && !self.children.contains_key(&pid) {
-            let listed = self.alive(parent).cloned().map(|stat| proc::children(&stat));
-            match listed {
-                Some(Some(list)) => {
+            match proc::children(&stat) {
+                Some(list) => {
                     self.children.insert(pid, list);
                 }
-                Some(None) => self.read_all(),
-                None => return Vec::new(),
+                None => self.read_all(),
             }
         }
         let listed = self.children.get(&pid).cloned().unwrap_or_default();
@@ -160,6 +160,9 @@ mod tests {
         // A parent that was born after its child is another process with the same number.
         let later = ProcId { start: lazy.first().expect("the child").start + 1, ..root };
         assert!(world.descendants(&[later]).is_empty());
+        // One that was born before and has ended: its number is the shell's now, the shell's children are not its.
+        let earlier = ProcId { start: root.start - 1, ..root };
+        assert!(world.descendants(&[earlier]).is_empty());
         // The shell first: it would end by itself when its child does.
         for id in [root].into_iter().chain(lazy) {
             let handle = crate::sys::pidfd::Pidfd::open(id).expect("it runs");

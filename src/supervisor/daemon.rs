@@ -46,7 +46,7 @@ async fn supervise(dir: StackDir, listener: std::os::unix::net::UnixListener) ->
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     let (calls, inbox) = mpsc::unbounded_channel();
-    let driver = Driver::new(dir, inbox)?;
+    let driver = Driver::new(dir, inbox, true)?;
     let (end, ending) = oneshot::channel();
     let server = tokio::spawn(control::serve(listener, calls, driver.views(), async { drop(ending.await) }));
     driver.run().await?;

@@ -35,15 +35,19 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Opens the state of a stack and takes over what lives of it.
-    pub(super) fn new(dir: StackDir, calls: mpsc::UnboundedReceiver<Call>) -> io::Result<Self> {
+    /// Opens the state of a stack and takes over what lives of it. `inherits`: orphans of the stack land on this process.
+    pub(super) fn new(
+        dir: StackDir,
+        calls: mpsc::UnboundedReceiver<Call>,
+        inherits: bool,
+    ) -> io::Result<Self> {
         let (facts_in, facts) = mpsc::unbounded_channel();
         let mut journal = Journal::open(&dir.journal())?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }))?;
         // What was said of an earlier end is history from now on.
         let _ = std::fs::remove_file(dir.last_view());
-        let mut performer = Performer::new(dir.clone(), facts_in)?;
+        let mut performer = Performer::new(dir.clone(), facts_in, inherits)?;
         let adopted = super::recover::take_over(&mut performer)?;
         let mut driver = Self {
             stack: Stack::new(),

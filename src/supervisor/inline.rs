@@ -33,7 +33,7 @@ pub async fn down<T>(dir: StackDir, call: DownCall, follow: impl AsyncFnOnce(Inl
     let (calls, inbox) = mpsc::unbounded_channel();
     let result = LocalSet::new()
         .run_until(async {
-            let driver = Driver::new(dir, inbox)?;
+            let driver = Driver::new(dir, inbox, false)?;
             let (accepted, _) = oneshot::channel();
             let (answer, reply) = oneshot::channel();
             let views = driver.views();

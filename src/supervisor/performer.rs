@@ -45,11 +45,14 @@ pub(super) struct Performer {
     cgroups: Option<PathBuf>,
     sweep: SweepPlan,
     ports_declared: BTreeSet<u16>,
+    /// Orphans of a killed keeper become children of this process. Not so in a command: its children may be its caller's,
+    /// if that was a shell which became it.
+    inherits: bool,
 }
 
 impl Performer {
     /// Opens the state of a stack.
-    pub(super) fn new(dir: StackDir, facts: mpsc::UnboundedSender<Fact>) -> io::Result<Self> {
+    pub(super) fn new(dir: StackDir, facts: mpsc::UnboundedSender<Fact>, inherits: bool) -> io::Result<Self> {
         let stack = dir.read_stack().map_err(io::Error::other)?;
         let stack = stack.ok_or_else(|| io::Error::other("its stack.json is missing or damaged"))?;
         let sweep = stack.plan.as_ref().map(|plan| plan.sweep.clone()).unwrap_or_default();
@@ -72,6 +75,7 @@ impl Performer {
             cgroups,
             sweep,
             ports_declared,
+            inherits,
         })
     }
 
@@ -385,7 +389,9 @@ impl Performer {
             stack: self.stack.secret.clone(),
             dir: self.stack.dir().to_owned(),
             lives: cages,
-            hearth: sys::proc::own_id().map(|supervisor| Hearth { supervisor, own }),
+            hearth: sys::proc::own_id()
+                .filter(|_| self.inherits)
+                .map(|supervisor| Hearth { supervisor, own }),
             spared: self.spared.clone(),
             // The plan was checked when it was made; a pattern of a damaged file matches nothing.
             patterns: self.sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
