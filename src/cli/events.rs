@@ -86,7 +86,7 @@ fn widest_name(stack: &Stack) -> usize {
 
 fn unit_of(entry: &Entry) -> Option<&UnitName> {
     match entry {
-        Entry::Supervisor { .. } => None,
+        Entry::Supervisor { .. } | Entry::Lost { .. } => None,
         Entry::Receipt(receipt) => receipt.unit.as_ref(),
         Entry::Event(event) => match event {
             Event::Started { unit, .. }
@@ -121,6 +121,9 @@ fn words(entry: &Entry) -> Option<(Tone, String)> {
             Some((Tone::Dim, format!("supervisor {version} began (pid {pid})")))
         }
         Entry::Receipt(receipt) => Some(receipt_words(receipt)),
+        Entry::Lost { lines, reason } => {
+            Some((Tone::Bad, format!("{lines} lines of this journal were lost: {reason}")))
+        }
         Entry::Event(event) => event_words(event),
     }
 }

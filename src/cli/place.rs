@@ -170,6 +170,10 @@ impl Stack {
             ClientError::Unreachable(source) => {
                 CliError::Io { what: self.dir.socket().display().to_string(), source }
             }
+            ClientError::NoRoom(reason) => CliError::Io {
+                what: "the state of the stack cannot be written: nothing was started".to_owned(),
+                source: std::io::Error::other(reason),
+            },
             ClientError::Refused(..) | ClientError::Garbled(_) => CliError::Bug(error.to_string()),
         }
     }

@@ -8,6 +8,8 @@
 //! | `POST /v1/up` | [`UpCall`] | lines of [`Told`], the last one a reply |
 //! | `POST /v1/down` | [`DownCall`] | lines of [`Told`], the last one a reply |
 //! | `POST /v1/cancel` | [`CancelCall`] | nothing |
+//!
+//! A supervisor that is ending answers 503, one that cannot write its state answers an `up` with 507: nothing was begun.
 
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +29,9 @@ pub enum ClientError {
     /// It ended its answer before the last line.
     #[error("the supervisor went away in the middle of its answer")]
     CutOff,
+    /// It cannot write its state: a full disk, a directory that became read-only. Nothing was begun.
+    #[error("the state of the stack cannot be written: {0}")]
+    NoRoom(String),
     /// It refused.
     #[error("the supervisor answered {0}: {1}")]
     Refused(u16, String),
@@ -90,7 +93,11 @@ impl Client {
             return Ok(response.into_body());
         }
         let text = response.into_body().collect().await?.to_bytes();
-        Err(ClientError::Refused(status.as_u16(), String::from_utf8_lossy(&text).into_owned()))
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Err(match status {
+            StatusCode::INSUFFICIENT_STORAGE => ClientError::NoRoom(text),
+            _ => ClientError::Refused(status.as_u16(), text),
+        })
     }
 }
 

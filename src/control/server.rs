@@ -45,8 +45,8 @@ pub enum Call {
 /// Where the loop tells a request's number and its end.
 #[derive(Debug)]
 pub struct Answers {
-    /// Told at once.
-    pub accepted: oneshot::Sender<RequestId>,
+    /// Told at once: its number, or why nothing could be begun.
+    pub accepted: oneshot::Sender<Result<RequestId, String>>,
     /// Told at the end.
     pub reply: oneshot::Sender<Reply>,
 }
@@ -144,7 +144,11 @@ async fn ask(api: Api, call: impl FnOnce(Answers) -> Call) -> Response {
     if api.calls.send(call(Answers { accepted, reply })).is_err() {
         return ending();
     }
-    let Ok(id) = id.await else { return ending() };
+    let id = match id.await {
+        Ok(Ok(id)) => id,
+        Ok(Err(why)) => return (StatusCode::INSUFFICIENT_STORAGE, why).into_response(),
+        Err(_) => return ending(),
+    };
     lines(move |mut sender| async move {
         if tell(&mut sender, &Told::Accepted { id }).await.is_err() {
             return;

@@ -14,10 +14,7 @@ impl Record {
         OpenOptions::new().append(true).open(path).map(Self)
     }
 
-    /// One line in one write: a reader sees all of it or nothing.
     pub(super) fn append(&mut self, line: &RecordLine) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        self.0.write_all(&text)
+        self.0.write_all(&line.to_bytes()?)
     }
 }

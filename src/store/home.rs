@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::files::{check_private, private_dir, read_whole, write_whole};
 use crate::domain::{Life, Mark, StackName, StackView, UnitName};
 use crate::plan::{AutoPorts, Plan, fnv1a};
 
@@ -274,13 +274,13 @@ impl StackDir {
     /// Reads the last view; none where there is none, or another version wrote it.
     #[must_use]
     pub fn read_last_view(&self) -> Option<StackView> {
-        serde_json::from_slice(&fs::read(self.last_view()).ok()?).ok()
+        serde_json::from_slice(&read_whole(&self.last_view()).ok()?).ok()
     }
 
     /// Reads `stack.json`; none where it is missing or unreadable as JSON (then nothing in it can be relied upon).
     pub fn read_stack(&self) -> Result<Option<StackFile>, HomeError> {
         let path = self.state.join("stack.json");
-        let text = match fs::read(&path) {
+        let text = match read_whole(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(HomeError::Io { path, source }),
@@ -299,21 +299,6 @@ impl StackDir {
     }
 }
 
-/// Writes a JSON document to a temporary file and renames it into place.
-pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<(), HomeError> {
-    let failed = |source| HomeError::Io { path: path.to_owned(), source };
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
-    let mut file = private_file(fs::OpenOptions::new().write(true).create(true).truncate(true), &temporary)
-        .map_err(failed)?;
-    file.write_all(&text).and_then(|()| fs::rename(&temporary, path)).map_err(failed)
-}
-
-/// Opens a file with mode 0600; a symbolic link planted in its place is refused.
-pub(crate) fn private_file(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs::File> {
-    options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)
-}
-
 /// The file name of a unit: its name, or for names beyond what a file system takes, its beginning and a hash.
 fn file_stem(unit: &UnitName) -> String {
     let name = unit.as_str();
@@ -325,30 +310,6 @@ fn file_stem(unit: &UnitName) -> String {
         end -= 1;
     }
     format!("{}-{:016x}", &name[..end], fnv1a(name.as_bytes()))
-}
-
-fn private_dir(path: &Path) -> Result<(), HomeError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| HomeError::Io { path: path.to_owned(), source })?;
-    check_private(path)
-}
-
-fn check_private(path: &Path) -> Result<(), HomeError> {
-    let meta =
-        fs::symlink_metadata(path).map_err(|source| HomeError::Io { path: path.to_owned(), source })?;
-    let reason = if meta.file_type().is_symlink() {
-        "it is a symbolic link"
-    } else if meta.uid() != crate::sys::users::own_uid() {
-        "it belongs to another user"
-    } else if meta.mode() & 0o022 != 0 {
-        "others may write to it"
-    } else {
-        return Ok(());
-    };
-    Err(HomeError::NotOurs { path: path.to_owned(), reason })
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! The journal: what happened and what was signalled, in order, one JSON document per line, bounded.
 
-use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::home::private_file;
+use super::files::private_file;
 use crate::domain::{Moment, ProcId, Signal, UnitName, WallTime};
 use crate::machine::Event;
 
@@ -42,6 +41,13 @@ pub enum Entry {
     Event(Event),
     /// A signal was sent, or refused.
     Receipt(Receipt),
+    /// Lines that should stand here could not be written.
+    Lost {
+        /// So many.
+        lines: u64,
+        /// The kernel's reason.
+        reason: String,
+    },
 }
 
 /// The receipt of one signal.
@@ -62,141 +68,212 @@ pub struct Receipt {
 }
 
 /// The open journal of a stack.
+///
+/// It is a help, never a condition: a full disk or a directory that became read-only must not end the one that writes
+/// it. What could not be written is counted, and said in the journal itself once it can be.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    /// None while it cannot be opened.
+    file: Option<File>,
     size: u64,
+    /// Half a line may stand at the end: the next one must not be glued to it.
+    torn: bool,
+    lost: Option<Lost>,
+}
+
+/// What could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// So many lines.
+    pub lines: u64,
+    /// The kernel's reason, the first time.
+    pub reason: String,
 }
 
 impl Journal {
     /// Opens the journal for appending. After a torn last line a new line begins.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = private_file(OpenOptions::new().append(true).create(true), path)?;
-        let size = file.metadata()?.len();
-        if size > 0 && !ends_with_newline(path)? {
-            file.write_all(b"\n")?;
-        }
-        Ok(Self { path: path.to_owned(), file, size })
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        // Where it cannot be opened now, the first line finds out why.
+        let mut journal = Self { path: path.to_owned(), file: None, size: 0, torn: false, lost: None };
+        let _ = journal.reopen();
+        journal
     }
 
     /// Appends a line, in one write.
-    pub fn write(&mut self, line: &Line) -> io::Result<()> {
-        if self.size > MAX_BYTES {
-            fs::rename(&self.path, self.path.with_extension("1.jsonl"))?;
-            self.file = private_file(OpenOptions::new().append(true).create(true), &self.path)?;
-            self.size = 0;
+    pub fn write(&mut self, line: &Line) {
+        if let Some(lost) = self.lost.clone() {
+            let Lost { lines, reason } = lost;
+            let gap = Line { entry: Entry::Lost { lines, reason }, ..line.clone() };
+            if self.append(&gap).is_ok() {
+                self.lost = None;
+            }
         }
-        let mut text = serde_json::to_vec(line)?;
+        let written = if self.lost.is_none() { self.append(line) } else { Err(io::ErrorKind::Other.into()) };
+        if let Err(error) = written {
+            let first = || Lost { lines: 0, reason: words(&error) };
+            self.lost.get_or_insert_with(first).lines += 1;
+        }
+    }
+
+    /// What could not be written and is not said in the journal yet.
+    #[must_use]
+    pub fn lost(&self) -> Option<&Lost> {
+        self.lost.as_ref()
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        self.make_ready()?;
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let mut text = if self.torn { b"\n".to_vec() } else { Vec::new() };
+        serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
+        // Told before the write: where it fails in the middle, half of it is there.
+        self.torn = true;
+        file.write_all(&text)?;
+        self.torn = false;
         self.size += text.len() as u64;
-        self.file.write_all(&text)
+        Ok(())
     }
-}
 
-/// Reads a journal from its beginning and, call by call, what came since: across rotations, whole lines only.
-#[derive(Debug)]
-pub struct JournalReader {
-    path: PathBuf,
-    files: VecDeque<File>,
-    rest: Vec<u8>,
-}
-
-impl JournalReader {
-    /// Opens the journal; one that does not exist yet is empty.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let mut files = VecDeque::new();
-        for path in [&path.with_extension("1.jsonl"), path] {
-            match File::open(path) {
-                Ok(file) => files.push_back(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+    /// Begins a new file where the present one is full, or was removed by somebody.
+    fn make_ready(&mut self) -> io::Result<()> {
+        let removed =
+            || self.file.as_ref().is_some_and(|file| file.metadata().is_ok_and(|of| of.nlink() == 0));
+        if self.size > MAX_BYTES {
+            // Where it cannot be moved away it goes on: too long is better than none.
+            if fs::rename(&self.path, self.path.with_extension("1.jsonl")).is_ok() {
+                self.file = None;
             }
+        } else if removed() {
+            self.file = None;
         }
-        Ok(Self { path: path.to_owned(), files, rest: Vec::new() })
+        if self.file.is_none() { self.reopen() } else { Ok(()) }
     }
 
-    /// Calls `tell` for each line that was not told yet; returns how many could not be read.
-    pub fn read(&mut self, mut tell: impl FnMut(Line)) -> io::Result<usize> {
-        let mut torn = 0;
-        loop {
-            while let Some(file) = self.files.front_mut() {
-                file.read_to_end(&mut self.rest)?;
-                torn += whole_lines(&mut self.rest, &mut tell);
-                if self.files.len() == 1 {
-                    break;
-                }
-                // The end of a file that was rotated away: what is left without an end is torn.
-                torn += usize::from(!std::mem::take(&mut self.rest).trim_ascii().is_empty());
-                self.files.pop_front();
-            }
-            if !self.follow_rotation()? {
-                return Ok(torn);
-            }
-        }
-    }
-
-    /// Whether a new file stands in the place of the one that was read last.
-    fn follow_rotation(&mut self) -> io::Result<bool> {
-        let newest = match File::open(&self.path) {
-            Ok(newest) => newest,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let identity = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino()));
-        let known = self.files.back().map(identity).transpose()?;
-        if known == Some(identity(&newest)?) {
-            return Ok(false);
-        }
-        self.files.push_back(newest);
-        Ok(true)
+    fn reopen(&mut self) -> io::Result<()> {
+        let file = private_file(OpenOptions::new().read(true).append(true).create(true), &self.path)?;
+        self.size = file.metadata()?.len();
+        self.torn = self.size > 0 && !ends_with_newline(&file, self.size);
+        self.file = Some(file);
+        Ok(())
     }
 }
 
-/// Tells the whole lines of a text and leaves what has no end yet; returns how many could not be read.
-fn whole_lines(text: &mut Vec<u8>, tell: &mut impl FnMut(Line)) -> usize {
-    let Some(end) = text.iter().rposition(|byte| *byte == b'\n') else { return 0 };
-    let mut torn = 0;
-    for line in text[..end].split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-        match serde_json::from_slice(line) {
-            Ok(line) => tell(line),
-            Err(_) => torn += 1,
-        }
-    }
-    text.drain(..=end);
-    torn
+/// The kernel's words, without the number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
-fn ends_with_newline(path: &Path) -> io::Result<bool> {
+fn ends_with_newline(file: &File, size: u64) -> bool {
     use std::os::unix::fs::FileExt as _;
-    let file = File::open(path)?;
     let mut last = [0];
-    let end = file.metadata()?.len().saturating_sub(1);
-    file.read_exact_at(&mut last, end)?;
-    Ok(last == *b"\n")
+    file.read_exact_at(&mut last, size - 1).is_ok() && last == *b"\n"
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::JournalReader;
     use super::*;
+
+    fn line(moment: u64) -> Line {
+        Line { at: WallTime(5), moment: Moment(moment), entry: Entry::Event(Event::Tick) }
+    }
+
+    fn read(path: &Path) -> (Vec<Line>, usize) {
+        let mut seen = Vec::new();
+        let torn = JournalReader::open(path).expect("opens").read(|line| seen.push(line)).expect("reads");
+        (seen, torn)
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_said_when_it_can_be() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("journal.jsonl");
+        fs::create_dir(&path).expect("a directory in its place");
+        let mut journal = Journal::open(&path);
+        (1..=3).for_each(|moment| journal.write(&line(moment)));
+        let lost = Lost { lines: 3, reason: "is a directory".to_owned() };
+        assert_eq!(journal.lost(), Some(&lost));
+        fs::remove_dir(&path).expect("ours");
+        journal.write(&line(4));
+        assert_eq!(journal.lost(), None);
+        let (seen, torn) = read(&path);
+        let Lost { lines, reason } = lost;
+        assert_eq!(seen[0].entry, Entry::Lost { lines, reason });
+        assert_eq!((seen.len(), seen[1].moment.0, torn), (2, 4, 0));
+    }
+
+    #[test]
+    fn half_a_line_on_a_full_disk_spoils_no_other() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("journal.jsonl");
+        let mut journal = Journal::open(&path);
+        journal.write(&line(1));
+        // As `write_all` leaves it when the disk is full after some bytes.
+        let real = journal.file.replace(OpenOptions::new().write(true).open("/dev/full").expect("there"));
+        journal.write(&line(2));
+        journal.file = real;
+        let whole = fs::read(&path).expect("reads");
+        fs::write(&path, [&whole[..], b"{\"at\":5,\"mo"].concat()).expect("writes");
+        journal.write(&line(3));
+        let (seen, torn) = read(&path);
+        assert_eq!((seen.len(), torn), (3, 1), "line, gap, line: {seen:?}");
+        assert_eq!(seen[2].moment.0, 3);
+    }
+
+    #[test]
+    fn cut_at_any_byte_it_is_read_and_written_on() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("journal.jsonl");
+        let mut journal = Journal::open(&path);
+        (1..=3).for_each(|moment| journal.write(&line(moment)));
+        let whole = fs::read(&path).expect("reads");
+        for cut in 0..=whole.len() {
+            fs::write(&path, &whole[..cut]).expect("writes");
+            Journal::open(&path).write(&line(9));
+            let (seen, torn) = read(&path);
+            let ends = whole[..cut].split(|byte| *byte == b'\n').count() - 1;
+            // A line without its newline is whole all the same.
+            let kept = ends + usize::from(whole.get(cut) == Some(&b'\n'));
+            assert_eq!(seen.len(), kept + 1, "cut at {cut}");
+            assert!(torn <= 1 && seen.last().is_some_and(|line| line.moment.0 == 9), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn rubbish_of_any_length_is_skipped_and_counted_in_bounded_memory() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("journal.jsonl");
+        Journal::open(&path).write(&line(1));
+        let mut file = OpenOptions::new().append(true).open(&path).expect("opens");
+        let rubbish = vec![0xF5_u8; 1 << 20];
+        for _ in 0..100 {
+            file.write_all(&rubbish).expect("written");
+        }
+        file.write_all(b"\n\0\xFF{}\n[1,2]\n").expect("written");
+        Journal::open(&path).write(&line(2));
+        let (seen, torn) = read(&path);
+        assert_eq!((seen.len(), torn), (2, 3));
+    }
 
     #[test]
     fn a_torn_line_is_counted_and_the_next_one_stands_alone() {
         let temp = tempfile::tempdir().expect("a directory");
         let path = temp.path().join("journal.jsonl");
-        let line =
-            |moment| Line { at: WallTime(5), moment: Moment(moment), entry: Entry::Event(Event::Tick) };
-        Journal::open(&path).expect("opens").write(&line(1)).expect("writes");
+        Journal::open(&path).write(&line(1));
         let mut text = fs::read(&path).expect("reads");
         text.extend_from_slice(b"{\"at\": 5, \"mom");
         fs::write(&path, text).expect("writes");
-        Journal::open(&path).expect("opens").write(&line(2)).expect("writes");
+        Journal::open(&path).write(&line(2));
         let mut seen = Vec::new();
         let mut reader = JournalReader::open(&path).expect("opens");
         let torn = reader.read(|line| seen.push(line.moment.0)).expect("reads");
         assert_eq!((torn, &seen), (1, &vec![1, 2]));
         fs::rename(&path, path.with_extension("1.jsonl")).expect("rotates");
-        Journal::open(&path).expect("opens").write(&line(3)).expect("writes");
+        Journal::open(&path).write(&line(3));
         assert_eq!(reader.read(|line| seen.push(line.moment.0)).expect("reads"), 0);
         assert_eq!(seen, [1, 2, 3], "a rotation neither hides nor repeats a line");
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StackDir;
-use super::home::private_file;
+use super::files::private_file;
 use crate::domain::{Exit, Life, Mark, Moment, ProcId, UnitName, WallTime};
 use crate::plan::UnitPlan;
 
@@ -68,6 +68,19 @@ pub enum RecordLine {
     Emptied,
 }
 
+impl RecordLine {
+    /// As it is written, in one write: a reader sees all of it or nothing.
+    ///
+    /// It begins with a line end as well: what a full disk left of the line before, which another process may have
+    /// written, cannot spoil it.
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut text = vec![b'\n'];
+        serde_json::to_writer(&mut text, self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+}
+
 /// A record read back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LifeRecord {
@@ -119,7 +132,7 @@ pub fn read_records(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
         Err(error) => return Err(error),
     };
     for entry in entries {
-        let text = fs::read(entry?.path())?;
+        let text = super::files::read_whole(&entry?.path())?;
         records.extend(read_record(&text));
     }
     records.sort_by(|a, b| (&a.intent.plan.name, a.intent.life).cmp(&(&b.intent.plan.name, b.intent.life)));
@@ -164,7 +177,5 @@ fn read_record(text: &[u8]) -> Option<LifeRecord> {
 }
 
 fn write_line(file: &mut File, line: &RecordLine) -> io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    file.write_all(&text)
+    file.write_all(&line.to_bytes()?)
 }

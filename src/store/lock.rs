@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::home::private_file;
+use super::files::{private_file, read_private};
 
 /// A held `flock`; dropping it lets go.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Lock {
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => sign(file).map(Some),
+            Ok(()) => Ok(Some(sign(file))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -27,13 +27,13 @@ impl Lock {
     pub fn take(path: &Path) -> io::Result<Self> {
         let file = open(path)?;
         flock(&file, FlockOperation::LockExclusive)?;
-        sign(file)
+        Ok(sign(file))
     }
 
     /// The number that the holder wrote, while somebody holds the lock.
     #[must_use]
     pub fn holder(path: &Path) -> Option<i32> {
-        let mut file = OpenOptions::new().read(true).open(path).ok()?;
+        let mut file = read_private(path).ok()?;
         if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
             return None;
         }
@@ -43,15 +43,19 @@ impl Lock {
     }
 }
 
-fn sign(mut file: File) -> io::Result<Lock> {
-    file.set_len(0)?;
-    file.rewind()?;
-    write!(file, "{}", std::process::id())?;
-    Ok(Lock(file))
+/// Writes down who holds it. A help for people only: on a full disk the lock holds all the same.
+fn sign(mut file: File) -> Lock {
+    let _ =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+    Lock(file)
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    private_file(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)
+    let mut options = OpenOptions::new();
+    private_file(options.read(true).write(true).create(true).truncate(false), path)
+        // Where nothing may be written, a lock needs no writing: a stop must be possible there as well.
+        .or_else(|error| read_private(path).map_err(|_| error))
+        .or_else(|error| path.parent().map_or(Err(error), File::open))
 }
 
 #[cfg(test)]

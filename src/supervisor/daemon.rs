@@ -19,7 +19,13 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs the supervisor of the stack with these directories; standard input is its listening socket.
 pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_target(false).init();
+    // A full disk takes no words; to complain about that on the same stream would end this process.
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .log_internal_errors(false)
+        .init();
     // Whatever else the client's own caller left open is not ours to hold: a pipe of a script would never end.
     sys::reaper::close_foreign_descriptors();
     let listener = std::os::unix::net::UnixListener::from(take_stdin()?);

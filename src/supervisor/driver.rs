@@ -42,9 +42,9 @@ impl Driver {
         inherits: bool,
     ) -> io::Result<Self> {
         let (facts_in, facts) = mpsc::unbounded_channel();
-        let mut journal = Journal::open(&dir.journal())?;
+        let mut journal = Journal::open(&dir.journal());
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }))?;
+        journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }));
         // What was said of an earlier end is history from now on.
         let _ = std::fs::remove_file(dir.last_view());
         let mut performer = Performer::new(dir.clone(), facts_in, inherits)?;
@@ -64,7 +64,7 @@ impl Driver {
             orphans: Orphans::default(),
         };
         for event in adopted {
-            driver.step(event)?;
+            driver.step(event);
         }
         Ok(driver)
     }
@@ -83,15 +83,15 @@ impl Driver {
             let deadline = self.stack.next_deadline();
             tokio::select! {
                 biased;
-                Some(call) = self.calls.recv() => self.call(call)?,
+                Some(call) = self.calls.recv() => self.call(call),
                 Some(fact) = self.facts.recv() => {
                     if let Some(event) = self.performer.understand(fact) {
-                        self.step(event)?;
+                        self.step(event);
                     }
                 }
-                () = until(deadline) => self.step(Event::Tick)?,
-                _ = terminate.recv() => self.end_stack()?,
-                _ = interrupt.recv() => self.end_stack()?,
+                () = until(deadline) => self.step(Event::Tick),
+                _ = terminate.recv() => self.end_stack(),
+                _ = interrupt.recv() => self.end_stack(),
                 _ = child_ended.recv() => self.orphans.reap(),
                 // Births take a millisecond each: facts of the lives before must not wait for all of them.
                 () = std::future::ready(()), if self.performer.has_births() => self.performer.bear_one(),
@@ -106,12 +106,17 @@ impl Driver {
         Ok(())
     }
 
-    fn call(&mut self, call: Call) -> io::Result<()> {
+    fn call(&mut self, call: Call) {
         match call {
             Call::Up(mut call, answers) => {
+                if let Err(error) = self.performer.learn(&mut call) {
+                    // What could not be recorded could not be ended by the next one either: nothing is begun.
+                    let _ = answers.accepted.send(Err(error.to_string()));
+                    self.ending |= self.stack.at_rest();
+                    return;
+                }
                 self.ending = false;
-                self.performer.learn(&mut call)?;
-                self.request(Request::Up(call.request), answers)
+                self.request(Request::Up(call.request), answers);
             }
             Call::Down(mut call, answers) => {
                 self.ending |= call.request.units.is_none();
@@ -120,40 +125,39 @@ impl Driver {
                     // Planned but never started: there is nothing of it to end, which is no mistake.
                     units.retain(|unit| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit));
                 }
-                self.request(Request::Down(call.request), answers)
+                self.request(Request::Down(call.request), answers);
             }
             Call::Cancel(cancel) => self.step(Event::Cancelled { id: cancel.id, force: cancel.force }),
             Call::View(answer) => {
                 let _ = answer.send(self.performer.look(&self.stack));
-                Ok(())
             }
         }
     }
 
-    fn request(&mut self, request: Request, answers: Answers) -> io::Result<()> {
+    fn request(&mut self, request: Request, answers: Answers) {
         self.last_request += 1;
         let id = self.last_request;
         // The client may be gone already; what it asked for is done all the same.
-        let _ = answers.accepted.send(id);
+        let _ = answers.accepted.send(Ok(id));
         self.waiting.insert(id, answers.reply);
-        self.step(Event::Requested { id, request })
+        self.step(Event::Requested { id, request });
     }
 
     /// The supervisor was asked to end by a signal: with it ends its stack.
-    fn end_stack(&mut self) -> io::Result<()> {
+    fn end_stack(&mut self) {
         self.ending = true;
         self.last_request += 1;
         let request = Request::Down(DownRequest { units: None, force: false, grace: None });
-        self.step(Event::Requested { id: self.last_request, request })
+        self.step(Event::Requested { id: self.last_request, request });
     }
 
-    fn step(&mut self, event: Event) -> io::Result<()> {
+    fn step(&mut self, event: Event) {
         let now = clock::moment();
         let known = self.stack.knows(&event);
         let line = journalled(&event);
         let actions = self.stack.handle(event, now);
         if !actions.is_empty() || !is_routine(&line) {
-            self.journal.write(&stamped(Entry::Event(line)))?;
+            self.journal.write(&stamped(Entry::Event(line)));
         }
         self.stale |= !known || !actions.is_empty();
         for action in actions {
@@ -164,9 +168,8 @@ impl Driver {
             }
         }
         for receipt in self.performer.receipts() {
-            self.journal.write(&stamped(Entry::Receipt(receipt)))?;
+            self.journal.write(&stamped(Entry::Receipt(receipt)));
         }
-        Ok(())
     }
 
     fn reply(&mut self, id: RequestId, reply: Reply) {

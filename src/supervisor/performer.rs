@@ -20,7 +20,7 @@ use crate::keeper::FromKeeper;
 use crate::machine::{Action, Event, Stack, Target};
 use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
 use crate::store::log::{Position, tail_from};
-use crate::store::{Receipt, RecordLine, StackDir, StackFile, append_record, remove_record};
+use crate::store::{HomeError, Receipt, RecordLine, StackDir, StackFile, append_record, remove_record};
 use crate::sys::{self, cgroup};
 
 /// Last lines of a log that a failure is told with.
@@ -80,15 +80,20 @@ impl Performer {
     }
 
     /// A client brings a new plan, its environment, and itself.
-    pub(super) fn learn(&mut self, call: &mut UpCall) -> io::Result<()> {
+    ///
+    /// Where that cannot be written down, nothing is learnt.
+    pub(super) fn learn(&mut self, call: &mut UpCall) -> Result<(), HomeError> {
+        let mut stack = self.stack.clone();
+        stack.name = call.request.plan.stack.clone();
+        stack.auto_ports = std::mem::take(&mut call.auto_ports);
+        stack.plan = Some((*call.request.plan).clone());
+        self.dir.write_stack(&stack)?;
+        self.stack = stack;
         self.base = std::mem::take(&mut call.environment).into_iter().collect();
         self.spared = call.caller.drain(..).collect();
         self.sweep = call.request.plan.sweep.clone();
         self.ports_declared = ports_of(&call.request.plan);
-        self.stack.name = call.request.plan.stack.clone();
-        self.stack.auto_ports = std::mem::take(&mut call.auto_ports);
-        self.stack.plan = Some((*call.request.plan).clone());
-        self.dir.write_stack(&self.stack).map_err(io::Error::other)
+        Ok(())
     }
 
     /// A client that ends the stack brings the manifest as it is now, and itself: it must survive its own `down`.

@@ -11,6 +11,7 @@ use super::reader_parts::Snapshot;
 use super::reader_times::Times;
 use super::rotate::rotated_path;
 use crate::domain::WallTime;
+use crate::store::read_private;
 
 /// How many rotated files may be missing in a row before the rest is believed not to exist.
 const GAP: u32 = 3;
@@ -25,7 +26,7 @@ pub struct Position {
 impl Position {
     /// The end of the log as it is now; its beginning where there is none yet.
     pub fn now(path: &Path) -> io::Result<Self> {
-        match File::open(path) {
+        match read_private(path) {
             Ok(file) => {
                 let offset = file.metadata()?.len();
                 Ok(Self { file: Some(Arc::new(file)), offset })
@@ -68,7 +69,7 @@ pub(super) struct Part {
 impl Part {
     /// Opens a file of a log; none where there is none of this name.
     pub(super) fn open(path: &Path) -> io::Result<Option<Self>> {
-        let file = match File::open(path) {
+        let file = match read_private(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

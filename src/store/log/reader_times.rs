@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::times::times_path;
 use crate::domain::WallTime;
+use crate::store::read_private;
 
 /// Size of one record in bytes.
 const RECORD: u64 = 16;
@@ -38,7 +39,7 @@ pub(super) struct Times {
 impl Times {
     /// The index of a log file.
     pub(super) fn open(log: &Path) -> Self {
-        let file = File::open(times_path(log)).ok().map(Arc::new);
+        let file = read_private(&times_path(log)).ok().map(Arc::new);
         let mut times = Self { file, count: 0, first: 0, block: Vec::new(), hint: Cell::new(0) };
         times.grow();
         times
