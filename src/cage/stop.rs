@@ -11,7 +11,7 @@ use crate::cage::guard::{Guard, survivor};
 use crate::cage::life::{AskOutcome, KillOutcome, Member, Signalled};
 use crate::cage::safety::Verdict;
 use crate::cage::world::World;
-use crate::domain::{ProcId, Signal, Survivor};
+use crate::domain::{FoundBy, ProcId, Signal, Survivor};
 use crate::sys::cgroup::Leaf;
 use crate::sys::pidfd::{Pidfd, PidfdError};
 use crate::sys::proc::{self, RunState};
@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_millis(900);
 /// How long it waits for one that sleeps in the kernel: it may be in the middle of a fork, or wait for its own frozen
 /// child (vfork), and that for ever.
 const SLEEPER_PATIENCE: Duration = Duration::from_millis(5);
+
+/// How long a cgroup that cannot be killed as a whole may take to freeze.
+const FREEZE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A set of processes that can be ended.
 pub(super) trait Prey {
@@ -63,6 +66,8 @@ pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal)
             Err(denial) => outcome.refused.push(Signalled { why: denial.to_string(), ..told }),
         }
     }
+    // As SIGCONT after the signal, for a cgroup that somebody froze; one that is gone holds nobody.
+    prey.leaves().into_iter().for_each(|leaf| drop(leaf.thaw()));
     outcome
 }
 
@@ -174,28 +179,47 @@ impl Hunt<'_> {
     /// The kernel's own way, complete whatever forks meanwhile; only where each process in the cgroup may be ended.
     fn kill_leaves(&mut self) {
         for leaf in self.prey.leaves() {
-            let inside: BTreeSet<i32> = leaf.procs().into_iter().collect();
-            if inside.is_empty() {
-                continue;
-            }
             let mut world = World::new();
-            let members: Vec<Member> = self
-                .prey
-                .look(&mut world)
-                .into_iter()
-                .filter(|member| inside.contains(&member.id.pid.get()))
-                .collect();
-            let me = i32::try_from(std::process::id()).unwrap_or(0);
+            let members = self.inside(leaf, &mut world);
             let may = |member: &Member| self.guard.verdict(&mut world, member) == Verdict::Yes;
-            if inside.contains(&me) || !members.iter().all(may) {
+            // One that may not be ended saves the others from this way only: they are frozen and killed one by one.
+            if members.is_empty() || !members.iter().all(may) {
                 continue;
             }
             let commands: Vec<String> = members.iter().map(Member::command).collect();
             if leaf.kill().is_ok() {
                 let told = members.into_iter().zip(commands);
                 self.killed.extend(told.map(|(member, command)| (member.id, (member, command))));
+            } else if leaf.freeze(FREEZE_PATIENCE).is_ok() {
+                // Nothing in it can bear another now; SIGKILL reaches the frozen too.
+                for member in self.inside(leaf, &mut World::new()) {
+                    self.hit(&mut World::new(), member, false);
+                }
+                // Whoever could not be killed must not stay frozen; a leaf that is gone by now holds nobody.
+                let _ = leaf.thaw();
             }
         }
+    }
+
+    /// Every process in a cgroup. Under a living keeper a look goes down the tree only: who was put in from outside is
+    /// missing there, and the kernel would kill it with the rest.
+    fn inside(&self, leaf: &Leaf, world: &mut World) -> Vec<Member> {
+        let inside: BTreeSet<i32> = leaf.procs().into_iter().collect();
+        if inside.is_empty() {
+            return Vec::new();
+        }
+        let mut members = self.prey.look(world);
+        members.retain(|member| inside.contains(&member.id.pid.get()));
+        let known: BTreeSet<i32> = members.iter().map(|member| member.id.pid.get()).collect();
+        let unit = members.first().and_then(|member| member.unit.clone());
+        for pid in inside.difference(&known) {
+            let stat = world.stat(*pid).filter(|stat| !stat.is_gone()).cloned();
+            if let Some((id, stat)) = stat.and_then(|stat| Some((stat.id()?, stat))) {
+                let (unit, found_by) = (unit.clone(), FoundBy::Cgroup);
+                members.push(Member { id, stat, found_by, unit, parent: None, detail: None });
+            }
+        }
+        members
     }
 
     fn hit(&mut self, world: &mut World, member: Member, freeze: bool) {

@@ -30,8 +30,7 @@ pub(super) struct Hold {
     pub(super) notify: Option<Notify>,
     pub(super) talk: Talk,
     pub(super) record: Record,
-    /// None where a cgroup knows the members.
-    pub(super) census: Option<Census>,
+    pub(super) census: Census,
 }
 
 /// What a wait brought.
@@ -77,9 +76,7 @@ impl Hold {
             if ready.contains(&Ready::Listener) {
                 self.talk.accept();
             }
-            if let Some(census) = &mut self.census {
-                census.look_when_due(&mut self.record);
-            }
+            self.census.look_when_due(&mut self.record);
         }
     }
 
@@ -94,7 +91,7 @@ impl Hold {
         asked.extend(self.notify.iter().map(|notify| (Ready::Notify, notify.socket.as_fd())));
         let mut fds: Vec<_> =
             asked.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
-        let timeout = self.census.as_ref().and_then(|census| timespec(census.wait()));
+        let timeout = timespec(self.census.wait());
         // An interrupted wait comes back with the signal's byte next time.
         if poll(&mut fds, timeout.as_ref()).is_err() {
             return Vec::new();
@@ -118,9 +115,7 @@ impl Hold {
 
     /// Reaps all that have ended; whether none is left.
     fn reap_all(&mut self) -> bool {
-        if let Some(census) = &mut self.census {
-            census.stirred();
-        }
+        self.census.stirred();
         loop {
             match reaper::reap() {
                 Ok(Reaped::Child(pid, exit)) if self.leader_lives && pid == self.leader => {

@@ -17,6 +17,7 @@ use super::{FromKeeper, Spec};
 use crate::domain::{Failure, Pid, ProcId};
 use crate::store::RecordLine;
 use crate::store::log::LogWriter;
+use crate::sys::cgroup::Leaf;
 use crate::sys::signals::Signals;
 use crate::sys::spawn::{Launch, Waiting, fork};
 use crate::sys::users::{Identity, find, is_own};
@@ -78,7 +79,8 @@ fn try_start(spec: &Spec) -> Result<(Hold, ProcId, ProcId), Box<Failure>> {
         let _ = record.append(&RecordLine::Emptied);
         return Err(Box::new(explain(spec, &not_run)));
     }
-    let census = (!in_cgroup).then(|| Census::starting_with(leader));
+    let leaf = spec.cgroup.as_deref().filter(|_| in_cgroup).and_then(|path| Leaf::at(path).ok());
+    let census = Census::starting_with(leader, leaf);
     let hold = Hold {
         leader: leader.pid,
         leader_lives: true,

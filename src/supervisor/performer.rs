@@ -42,6 +42,7 @@ pub(super) struct Performer {
     births: VecDeque<(Arc<UnitPlan>, Life)>,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
     receipts: Vec<Receipt>,
+    /// Where its leaves are made, on machines that have such a place.
     cgroups: Option<PathBuf>,
     sweep: SweepPlan,
     ports_declared: BTreeSet<u16>,
@@ -57,9 +58,7 @@ impl Performer {
         let stack = stack.ok_or_else(|| io::Error::other("its stack.json is missing or damaged"))?;
         let sweep = stack.plan.as_ref().map(|plan| plan.sweep.clone()).unwrap_or_default();
         let ports_declared = stack.plan.as_ref().map(ports_of).unwrap_or_default();
-        let cgroups = cgroup::writable_parent()
-            .map(|parent| parent.join(format!("devstack-{}", dir.hash)))
-            .filter(|parent| std::fs::create_dir_all(parent).is_ok());
+        let cgroups = cgroup::place().ok().map(|place| place.join(cgroup::stack_name(&dir.hash)));
         Ok(Self {
             dir,
             stack,
@@ -153,6 +152,12 @@ impl Performer {
                 Some(Event::Exited { unit, life, exit, tail })
             }
             FromKeeper::Emptied => {
+                // No child of the keeper, but somebody was put into the life's cgroup: it is looked for when the keeper
+                // has gone.
+                let leaf = held.cage.as_ref().and_then(|cage| cage.cgroup.as_ref());
+                if leaf.and_then(cgroup::Leaf::populated) == Some(true) {
+                    return None;
+                }
                 held.emptied = true;
                 Some(Event::Emptied { target: Target::Life { unit, life } })
             }
@@ -448,11 +453,8 @@ impl Performer {
         }
     }
 
-    /// The stack has ended: its cgroup directory goes too.
+    /// The stack has ended: the last numbers of its lives stay.
     pub(super) fn bury(&self) {
-        if let Some(parent) = &self.cgroups {
-            let _ = std::fs::remove_dir(parent);
-        }
         let _ = self.dir.write_stack(&self.stack);
     }
 }

@@ -10,37 +10,85 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
-/// How deep below a leaf processes are looked for; a service may make cgroups of its own.
-const DEPTH: usize = 8;
+use crate::sys::proc;
 
-/// The cgroup2 directory below which this process may make leaves, where there is one.
-#[must_use]
-pub fn writable_parent() -> Option<PathBuf> {
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let own = fs::read("/proc/self/cgroup").ok()?;
-    let dir = own_dir(&mounts, &own)?;
-    // Birth in a leaf also asks for the right to write the `cgroup.procs` of what leaf and parent have in common.
-    let may =
-        |path: &Path| rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
-    (may(&dir) && may(&dir.join("cgroup.procs"))).then_some(dir)
+/// So many cgroups below a leaf are looked into; a service may make some of its own.
+const MOST_BELOW: usize = 10_000;
+
+/// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
+const CGROUP2: u64 = 0x6367_7270;
+
+/// Why this process may make no cgroup.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// No cgroup v2 tree is mounted, or this system has none.
+    #[error("no cgroup v2 is mounted")]
+    NotMounted,
+    /// One is mounted, but it does not show the cgroup that this process is in.
+    #[error("the mounted cgroup v2 does not show the cgroup of this process")]
+    NotShown,
+    /// The mount is read-only, as in most containers.
+    #[error("{0} is mounted read-only")]
+    ReadOnly(PathBuf),
+    /// The cgroup of this process belongs to somebody else.
+    #[error("{0} may not be written by this user")]
+    NotPermitted(PathBuf),
 }
 
-/// Where our own cgroup is in the file system: `/proc/self/mountinfo` and `/proc/self/cgroup` read together.
-fn own_dir(mounts: &[u8], own: &[u8]) -> Option<PathBuf> {
-    let own = own.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
+/// The cgroup2 directory below which this process may make leaves: its own cgroup.
+pub fn place() -> Result<PathBuf, NoPlace> {
+    let read = |file| fs::read(file).map_err(|_| NoPlace::NotMounted);
+    let mut why = NoPlace::NotMounted;
+    // Several mounts may show the same tree, one read-only and one not.
+    for shown in own_dirs(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?) {
+        match shown.ok_or(NoPlace::NotShown).and_then(writable) {
+            Ok(dir) => return Ok(dir),
+            Err(reason) => why = reason,
+        }
+    }
+    Err(why)
+}
+
+fn writable(dir: PathBuf) -> Result<PathBuf, NoPlace> {
+    // Another mount may hide what the table tells.
+    let is_cgroup = rustix::fs::statfs(&dir).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(CGROUP2));
+    if !is_cgroup {
+        return Err(NoPlace::NotShown);
+    }
+    // Birth in a leaf also asks for the right to write the `cgroup.procs` of what leaf and parent have in common.
+    for path in [dir.clone(), dir.join("cgroup.procs")] {
+        match rustix::fs::accessat(rustix::fs::CWD, &path, Access::WRITE_OK, AtFlags::EACCESS) {
+            Ok(()) => {}
+            Err(Errno::ROFS) => return Err(NoPlace::ReadOnly(dir)),
+            Err(_) => return Err(NoPlace::NotPermitted(dir)),
+        }
+    }
+    Ok(dir)
+}
+
+/// Where our own cgroup is in the file system, for each mount of cgroup2; none for one that does not show it.
+/// `/proc/self/mountinfo` and `/proc/self/cgroup` are read together.
+fn own_dirs(mounts: &[u8], own: &[u8]) -> Vec<Option<PathBuf>> {
+    let Some(own) = own.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::")) else {
+        return Vec::new();
+    };
     let own = Path::new(std::ffi::OsStr::from_bytes(own));
-    mounts.split(|b| *b == b'\n').find_map(|line| {
+    let dir = |line: &[u8]| {
         let mut fields = line.split(|b| *b == b' ');
         let (root, point) = (unescape(fields.nth(3)?), unescape(fields.next()?));
         let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
         // A mount may show only a part of the tree, and that part may not hold us.
-        let below = own.strip_prefix(Path::new(&root)).ok()?;
-        let climbs = below.components().any(|part| part == Component::ParentDir);
-        (kind == b"cgroup2" && !climbs).then(|| Path::new(&point).join(below))
-    })
+        let below = own.strip_prefix(Path::new(&root)).ok();
+        let below = below.filter(|below| !below.components().any(|part| part == Component::ParentDir));
+        (kind == b"cgroup2").then(|| below.map(|below| Path::new(&point).join(below)))
+    };
+    mounts.split(|b| *b == b'\n').filter_map(dir).collect()
 }
 
 /// mountinfo writes blanks and backslashes as `\040` and the like.
@@ -69,17 +117,25 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Makes a leaf below `parent`. Fails where the kernel could not kill it as a whole (before Linux 5.14).
-    pub fn create(parent: &Path, name: &str) -> io::Result<Self> {
-        let path = parent.join(name);
-        fs::create_dir(&path)?;
-        let inode = fs::metadata(&path)?.ino();
-        let leaf = Self { path, inode };
-        if !leaf.path.join("cgroup.kill").exists() {
-            leaf.remove()?;
-            return Err(io::Error::from(io::ErrorKind::Unsupported));
+    /// Makes a leaf in a stack's directory, which is made first where it is missing.
+    pub fn create(stack: &Path, name: &str) -> io::Result<Self> {
+        fs::create_dir_all(stack)?;
+        let path = stack.join(name);
+        match fs::create_dir(&path) {
+            // Of a stack whose state was lost. Only an empty one goes: who lives in another is not ours to join.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                prune(&path)?;
+                fs::create_dir(&path)?;
+            }
+            made => made?,
         }
-        Ok(leaf)
+        Self::at(&path)
+    }
+
+    /// The leaf that is there now.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let inode = fs::metadata(path)?.ino();
+        Ok(Self { path: path.to_owned(), inode })
     }
 
     /// A leaf recorded earlier, if it is still the same.
@@ -122,38 +178,64 @@ impl Leaf {
     /// The numbers of its processes, those of cgroups below it included.
     #[must_use]
     pub fn procs(&self) -> Vec<i32> {
-        let mut found = Vec::new();
-        if self.dir().is_ok() {
-            collect(&self.path, DEPTH, &mut found);
+        if self.dir().is_err() {
+            return Vec::new();
         }
-        found
+        tree(&self.path).iter().flat_map(|dir| processes(dir)).collect()
     }
 
     /// Whether a process lives in it; none where it is no longer there.
     #[must_use]
     pub fn populated(&self) -> Option<bool> {
-        let file = self.file("cgroup.events", OFlags::RDONLY).ok()?;
-        let text = io::read_to_string(file).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("populated ")).map(|value| value != "0")
+        self.event("populated ")
     }
 
-    /// SIGKILL for all of it at once (Linux 5.14), with no fork and whatever is born meanwhile.
+    fn event(&self, name: &str) -> Option<bool> {
+        let text = io::read_to_string(self.file("cgroup.events", OFlags::RDONLY).ok()?).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value != "0")
+    }
+
+    /// SIGKILL for all of it at once, with no fork and whatever is born meanwhile. Refused before Linux 5.14, and where
+    /// a service has made the leaf a threaded cgroup.
     pub fn kill(&self) -> io::Result<()> {
         self.write("cgroup.kill", "1")
     }
 
-    /// Freezes or thaws all of it.
-    pub fn freeze(&self, frozen: bool) -> io::Result<()> {
-        self.write("cgroup.freeze", if frozen { "1" } else { "0" })
+    /// Freezes all of it (Linux 5.2) and waits until nothing in it runs any more, at most so long: a fork that was
+    /// under way is finished first, and its child is frozen too.
+    pub fn freeze(&self, patience: Duration) -> io::Result<()> {
+        self.write("cgroup.freeze", "1")?;
+        let events = self.events()?;
+        let end = Instant::now() + patience;
+        while self.event("frozen ") == Some(false) {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(left) = Timespec::try_from(left) else { break };
+            let mut fds = [PollFd::new(&events, PollFlags::PRI)];
+            // One that sleeps in the kernel may never stop: then we go on without.
+            if !matches!(poll(&mut fds, Some(&left)), Ok(1..)) {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    /// Takes the empty leaf away, with the empty cgroups that a service made below it; fine where it is gone already.
+    /// Lets all of it run again, where somebody froze it.
+    pub fn thaw(&self) -> io::Result<()> {
+        let file = self.file("cgroup.freeze", OFlags::RDONLY)?;
+        if io::read_to_string(file)?.trim() == "0" { Ok(()) } else { self.write("cgroup.freeze", "0") }
+    }
+
+    /// Takes the empty leaf away, with the empty cgroups that a service made below it, and the stack's directory with
+    /// the last leaf; fine where it is gone already.
     pub fn remove(&self) -> io::Result<()> {
         match self.dir() {
-            Ok(_) => prune(&self.path, DEPTH),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) => prune(&self.path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
+        // The kernel refuses while it holds another leaf.
+        let _ = self.path.parent().filter(|stack| is_stack(stack)).map(fs::remove_dir);
+        Ok(())
     }
 
     /// `cgroup.events`, whose descriptor is ready for `EPOLLPRI` when the leaf empties or fills.
@@ -162,30 +244,56 @@ impl Leaf {
     }
 }
 
-fn below(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+/// The name of a stack's directory among cgroups.
+#[must_use]
+pub fn stack_name(hash: &str) -> String {
+    format!("{STACK}{hash}")
 }
 
-fn collect(dir: &Path, depth: usize, found: &mut Vec<i32>) {
-    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    // A process outside our PID namespace is shown as 0.
-    found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
-    if depth > 0 {
-        below(dir).for_each(|child| collect(&child, depth - 1, found));
+const STACK: &str = "devstack-";
+
+fn is_stack(dir: &Path) -> bool {
+    dir.file_name().and_then(std::ffi::OsStr::to_str).is_some_and(|name| name.starts_with(STACK))
+}
+
+/// A directory and those below it, parents first.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![dir.to_owned()];
+    let mut next = 0;
+    while next < found.len() && found.len() < MOST_BELOW {
+        let entries = fs::read_dir(&found[next]).into_iter().flatten().flatten();
+        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        found.extend(dirs.map(|entry| entry.path()));
+        next += 1;
+    }
+    found
+}
+
+/// The numbers of the processes in one cgroup.
+fn processes(dir: &Path) -> Vec<i32> {
+    let numbers = |text: String| {
+        // A process outside our PID namespace is shown as 0.
+        text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0).collect::<Vec<_>>()
+    };
+    match fs::read_to_string(dir.join("cgroup.procs")) {
+        Ok(text) => numbers(text),
+        // A threaded cgroup lists threads only; two of them may belong to one process, which does no harm.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            let text = fs::read_to_string(dir.join("cgroup.threads")).unwrap_or_default();
+            numbers(text).into_iter().filter_map(proc::process_of).collect()
+        }
+        Err(_) => Vec::new(),
     }
 }
 
-fn prune(dir: &Path, depth: usize) -> io::Result<()> {
-    if depth > 0 {
-        for child in below(dir) {
-            prune(&child, depth - 1)?;
+fn prune(dir: &Path) -> io::Result<()> {
+    for dir in tree(dir).iter().rev() {
+        match fs::remove_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
-    match fs::remove_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -194,27 +302,43 @@ mod tests {
 
     #[test]
     fn the_tree_is_found_wherever_it_is_mounted() {
+        let shown = |path: &str| vec![Some(PathBuf::from(path))];
         let hybrid = b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
             32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
             41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
         let own = b"8:pids:/x\n0::/user.slice/a b\n";
-        assert_eq!(own_dir(hybrid, own), Some(PathBuf::from("/sys/fs/cgroup/unified/user.slice/a b")));
+        assert_eq!(own_dirs(hybrid, own), shown("/sys/fs/cgroup/unified/user.slice/a b"));
         let strange = b"41 31 0:38 /user.slice /mnt/c\\040g rw - cgroup2 none rw\n";
-        assert_eq!(own_dir(strange, own), Some(PathBuf::from("/mnt/c g/a b")));
+        assert_eq!(own_dirs(strange, own), shown("/mnt/c g/a b"));
         let elsewhere = b"41 31 0:38 /system.slice /mnt/cg rw - cgroup2 none rw\n";
-        assert_eq!(own_dir(elsewhere, own), None);
-        assert_eq!(own_dir(hybrid, b"1:name=systemd:/\n"), None);
-        assert_eq!(own_dir(hybrid, b"0::/../outside\n"), None);
-        assert_eq!(own_dir(b"", b""), None);
+        assert_eq!(own_dirs(elsewhere, own), [None]);
+        assert_eq!(own_dirs(&[&elsewhere[..], hybrid].concat(), own).len(), 2, "each mount is looked at");
+        assert!(own_dirs(hybrid, b"1:name=systemd:/\n").is_empty());
+        assert_eq!(own_dirs(hybrid, b"0::/../outside\n"), [None]);
+        // A namespace whose root is not the mount's: seen from within, both climb.
+        let outer = b"41 31 0:38 /.. /sys/fs/cgroup rw - cgroup2 none rw\n";
+        assert_eq!(own_dirs(outer, b"0::/../beside\n"), shown("/sys/fs/cgroup/beside"));
+        assert_eq!(own_dirs(outer, b"0::/\n"), [None], "the way down has no name here");
+        assert!(own_dirs(b"", b"").is_empty());
+    }
+
+    #[test]
+    fn a_directory_that_is_no_cgroup_is_no_place() {
+        let dir = tempfile::tempdir().expect("a directory").keep();
+        assert_eq!(writable(dir.clone()), Err(NoPlace::NotShown));
+        fs::remove_dir(dir).expect("it is empty");
     }
 
     #[test]
     fn a_leaf_that_was_made_again_by_another_is_not_ours() {
-        let Some(parent) = writable_parent() else {
+        let Ok(place) = place() else {
             return; // No cgroup v2 to write here: the other layers hold.
         };
-        let name = format!("devstack-test-{}", std::process::id());
-        let leaf = Leaf::create(&parent, &name).expect("the parent may be written");
+        let stack = place.join(stack_name(&format!("test-{}", std::process::id())));
+        let first = Leaf::create(&stack, "a.1").expect("it may be written");
+        // Of a stack whose state was lost: an empty one is made anew.
+        let leaf = Leaf::create(&stack, "a.1").expect("it was empty");
+        assert_eq!(first.populated(), None);
         assert_eq!(leaf.populated(), Some(false));
         assert!(leaf.procs().is_empty());
         assert_eq!(Leaf::reopen(leaf.path(), leaf.inode()), Some(leaf.clone()));
@@ -223,5 +347,6 @@ mod tests {
         leaf.remove().expect("it is empty");
         leaf.remove().expect("a second time is fine");
         assert_eq!(leaf.populated(), None);
+        assert!(!stack.exists(), "the last leaf takes the stack's directory with it");
     }
 }

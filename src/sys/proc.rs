@@ -47,6 +47,12 @@ pub fn pids() -> Vec<i32> {
     os::pids()
 }
 
+/// The process that a thread belongs to.
+#[must_use]
+pub fn process_of(thread: i32) -> Option<i32> {
+    os::process_of(thread)
+}
+
 /// The children of a process, over all its threads; none where the kernel does not list them.
 ///
 /// A list read while children come and go may lack one: for a proof, freeze first or look twice.

@@ -147,9 +147,18 @@ pub(super) fn uid(pid: i32) -> Option<u32> {
         return Some(owner);
     }
     // The directory of a process that may not be dumped (ssh-agent) belongs to root: only its status is true.
+    status(pid, b"Uid:", 1)
+}
+
+/// A number in `/proc/PID/status`, in the line of this name.
+fn status<N: std::str::FromStr>(pid: i32, name: &[u8], at: usize) -> Option<N> {
     let status = read(&format!("{pid}/status"), 8192).ok()?;
-    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
-    std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(name))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(at)?.parse().ok()
+}
+
+pub(super) fn process_of(thread: i32) -> Option<i32> {
+    status(thread, b"Tgid:", 0)
 }
 
 pub(super) fn environ(pid: i32) -> Option<Vec<u8>> {

@@ -55,6 +55,10 @@ pub(super) fn pids() -> Vec<i32> {
     found
 }
 
+pub(super) fn process_of(_thread: i32) -> Option<i32> {
+    None
+}
+
 pub(super) fn children(_of: &Stat) -> Option<Vec<i32>> {
     None
 }

@@ -2,6 +2,7 @@
 //! judged by a look of the test's own at `/proc`, never by the code under test.
 #![cfg(target_os = "linux")]
 
+mod leaf;
 mod shape;
 mod sweep;
 
@@ -11,7 +12,6 @@ use std::process::Command;
 
 use devstack::cage::{Depth, ENV_LIFE, ENV_STACK_ID, MARK_DESCRIPTOR, World, memfd_name};
 use devstack::domain::{FoundBy, Pid, ProcId, Signal};
-use devstack::sys::cgroup::{Leaf, writable_parent};
 use devstack::sys::proc;
 
 use shape::{
@@ -274,41 +274,6 @@ fn a_keeper_is_no_member_and_ends_last() {
     await_end(keeper.id);
     assert!(!cage.is_kept());
     cage.end_keeper().expect("a second time is fine");
-}
-
-#[test]
-fn a_cgroup_holds_what_left_everything_else() {
-    let Some(parent) = writable_parent() else {
-        return skip("no cgroup v2 can be written here");
-    };
-    let leaf = Leaf::create(&parent, &format!("devstack-test-cage-{}", std::process::id())).expect("a leaf");
-    let events = leaf.events().expect("it can be watched");
-    let procs = leaf.path().join("cgroup.procs");
-    let script = format!(
-        "echo $$ > '{}'; echo up; (env -i setsid {SLEEPER} & echo $!); exec {SLEEPER}",
-        procs.display()
-    );
-    let mut shape = Shape::start(&script, |_| {});
-    let orphan = shape.told();
-    await_program(orphan, "sleep");
-    await_orphan(orphan, shape.id);
-    let canary = Shape::start(&format!("echo up; exec {SLEEPER}"), |_| {});
-    let mut cage = cage_of(shape.id);
-    cage.cgroup = Some(leaf.clone());
-    assert_eq!(leaf.populated(), Some(true));
-    assert_eq!(why(&full(&cage), orphan), Some(FoundBy::Cgroup));
-    let outcome = cage.kill();
-    assert!(outcome.survivors.is_empty());
-    assert_eq!(outcome.forced.len(), 2);
-    await_end(orphan);
-    await_end(shape.id);
-    while leaf.populated() == Some(true) {
-        let mut fds = [rustix::event::PollFd::new(&events, rustix::event::PollFlags::PRI)];
-        let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
-        assert!(rustix::event::poll(&mut fds, Some(&limit)).expect("pollable") > 0);
-    }
-    leaf.remove().expect("it is empty");
-    assert!(runs(canary.id));
 }
 
 #[test]

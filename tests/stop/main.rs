@@ -1,6 +1,7 @@
 //! Stops, end to end: what `down` promises, tried on processes that do not want to end, on stacks whose machinery was
 //! killed, and beside processes that only resemble theirs. The judge is the process table, read by these tests.
 
+mod cgroups;
 mod inside;
 mod ladder;
 mod logs;

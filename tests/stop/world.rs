@@ -4,6 +4,7 @@
 //! session, environment, title or directory, `/proc/PID/exe` goes on telling whose it is.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -42,6 +43,8 @@ pub(crate) struct World {
     programs: TempDir,
     /// Whether devstack is run by a plain user though the test is run by root.
     plain: bool,
+    /// The cgroup that devstack is run in, where a test made one.
+    cgroup: Option<PathBuf>,
     program: PathBuf,
 }
 
@@ -69,7 +72,7 @@ impl World {
         let programs = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let program = programs.path().join("stand-in");
         link(&stand_in(), &program);
-        let world = Self { temp, programs, plain, program };
+        let world = Self { temp, programs, plain, cgroup: None, program };
         for dir in [world.dir(), world.state()] {
             fs::create_dir(&dir).expect("a directory");
         }
@@ -115,17 +118,25 @@ impl World {
         path
     }
 
+    /// From now on devstack is run in this cgroup; root only.
+    pub(crate) fn enter(&mut self, cgroup: &Path) {
+        self.cgroup = Some(cgroup.to_owned());
+    }
+
     /// A command of this stack, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = if self.plain {
-            let mut command = Command::new("setpriv");
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(cgroup) = &self.cgroup {
+            words.extend(["sh", "-c", "echo $$ >\"$0\" && exec \"$@\""].map(OsString::from));
+            words.push(cgroup.join("cgroup.procs").into());
+        }
+        if self.plain {
             let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
-            command.args([&user, &group, "--clear-groups", "--", env!("CARGO_BIN_EXE_devstack")]);
-            command
-        } else {
-            Command::new(env!("CARGO_BIN_EXE_devstack"))
-        };
-        command.args(args).current_dir(self.dir()).env("DEVSTACK_STATE_DIR", self.state());
+            words.extend(["setpriv", &user, &group, "--clear-groups", "--"].map(OsString::from));
+        }
+        words.push(env!("CARGO_BIN_EXE_devstack").into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(args).current_dir(self.dir()).env("DEVSTACK_STATE_DIR", self.state());
         for name in ["DEVSTACK_FILE", "DEVSTACK_LIFE", "DEVSTACK_STACK_ID", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
