@@ -92,7 +92,8 @@ impl Driver {
                 () = until(deadline) => self.step(Event::Tick),
                 _ = terminate.recv() => self.end_stack(),
                 _ = interrupt.recv() => self.end_stack(),
-                _ = child_ended.recv() => self.orphans.reap(),
+                _ = child_ended.recv() => self.orphans.stirred(),
+                () = until(self.orphans.due()) => self.orphans.reap(),
                 // Births take a millisecond each: facts of the lives before must not wait for all of them.
                 () = std::future::ready(()), if self.performer.has_births() => self.performer.bear_one(),
                 () = std::future::ready(()), if self.stale => self.publish(),

@@ -131,6 +131,28 @@ fn without_its_keeper_a_service_is_ended_all_the_same() {
 }
 
 #[test]
+fn orphans_of_a_keeper_are_the_supervisors_counted_asked_and_reaped() {
+    let world = started(true);
+    until_recorded(&world);
+    let (supervisor, keeper, before) = (world.supervisor(), world.keeper("api"), world.living());
+    kill_and_wait(keeper);
+    let processes = || list(&world.service("api"), "processes").clone();
+    until("all are counted", || processes().len() == 4);
+    let orphans: Vec<i32> = processes().iter().map(|one| number(&one["pid"])).collect();
+    assert!(orphans.iter().all(|pid| before.contains_key(pid)), "{orphans:?}");
+    let direct = orphans.iter().filter(|pid| stat(**pid).is_some_and(|stat| stat.parent == supervisor));
+    assert!(direct.count() >= 1, "the leader at least has become the supervisor's child");
+    // The leader ends: its children, each in a session of its own, are handed to the supervisor too.
+    let leader = world.pid("api");
+    kill_and_wait(leader);
+    // It is restarted or given up; what is left of it is asked, ends, and leaves no zombie.
+    until("all of them are ended and reaped", || orphans.iter().all(|pid| stat(*pid).is_none()));
+    assert!(runs(supervisor));
+    assert_eq!(world.down(&[], 0)["clean"], true);
+    world.assert_none_but(&[]);
+}
+
+#[test]
 fn without_supervisor_and_keepers_what_is_recorded_is_ended() {
     for plain in [false, true] {
         let world = started(plain);
