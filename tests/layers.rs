@@ -93,7 +93,16 @@ const SIGNALLING: &[(&str, &[&str])] = &[
     ("SYS_pidfd_send_signal", &["src/sys/pidfd_linux.rs"]),
     // macOS has no such handle: the start time is read again right before. The keeper's own children are not reaped.
     ("libc::kill", &["src/sys/pidfd_macos.rs", "src/sys/reaper.rs"]),
-    ("signal_unreaped", &["src/keeper/hold.rs", "src/sys/reaper.rs"]),
+    // The supervisor's own children that are not reaped: keepers that have said all, and the nursery.
+    (
+        "signal_unreaped",
+        &[
+            "src/keeper/hold.rs",
+            "src/supervisor/keepers.rs",
+            "src/supervisor/nursery.rs",
+            "src/sys/reaper.rs",
+        ],
+    ),
     ("signal_unreaped_group", &["src/keeper/hold.rs", "src/sys/reaper.rs"]),
     // A probe's own group, whose leader is reaped after it.
     ("kill_process_group", &["src/sys/watch_group.rs"]),

@@ -63,6 +63,25 @@ pub(crate) fn freeze_child(child: i32) {
     unsafe { libc::kill(child, libc::SIGSTOP) };
 }
 
+/// Holds a process as a debugger does, until this one ends.
+#[cfg(target_os = "linux")]
+pub(crate) fn attach(pid: i32) -> Result<(), Failure> {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: attaching reads and writes no memory of either process.
+    if unsafe { libc::ptrace(libc::PTRACE_ATTACH, pid, nothing, nothing) } != 0 {
+        return Err(Failure::run("attach", io::Error::last_os_error()));
+    }
+    // SAFETY: a null status is allowed. It returns when the process has stopped.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) };
+    Ok(())
+}
+
+/// Only Linux is needed here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn attach(_: i32) -> Result<(), Failure> {
+    Err(Failure::Run("not on this system".into()))
+}
+
 /// Waits for the end of a child.
 pub(crate) fn reap(child: i32) {
     // SAFETY: a null status is allowed.

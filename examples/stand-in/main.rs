@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "fork, setsid and signals are what the misbehaving parts are made of")]
 
 mod badly;
+mod crowds;
 mod http;
 mod kernel;
 mod options;
@@ -37,6 +38,9 @@ const MODES: &[&Mode] = &[
     &badly::RESPAWN,
     &badly::HOP,
     &badly::ZOMBIE,
+    &crowds::CROWD,
+    &crowds::STORM,
+    &crowds::HOLD,
 ];
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use crate::cage::world::World;
 use crate::domain::{FoundBy, Life, Mark, ProcId, ProcessView, Signal, Survivor, UnitName};
 use crate::sys::cgroup::Leaf;
 use crate::sys::pidfd::{Pidfd, PidfdError};
-use crate::sys::proc::{self, Stat};
+use crate::sys::proc::{self, RunState, Stat};
 
 /// How thoroughly members are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,14 +216,39 @@ impl Cage {
         stop::survivors(self)
     }
 
+    /// Wakes the keeper where it was stopped (SIGSTOP): its word is the proof of the end. Says whether it was.
+    #[must_use]
+    pub fn wake_keeper(&self) -> bool {
+        let stopped = |id: &ProcId| {
+            proc::stat(id.pid.get())
+                .is_some_and(|stat| stat.start == id.start && stat.state == RunState::Stopped)
+        };
+        self.keeper.as_ref().is_some_and(stopped) && self.signal_keeper(Signal::CONT).is_ok()
+    }
+
+    /// Whether the keeper lives and does nothing: neither runs nor wants to.
+    #[must_use]
+    pub fn keeper_idles(&self) -> bool {
+        let idle = |id: ProcId| {
+            proc::stat(id.pid.get()).is_some_and(|stat| {
+                stat.start == id.start && !stat.is_gone() && stat.state != RunState::Running
+            })
+        };
+        self.keeper.is_some_and(idle)
+    }
+
     /// Ends the keeper by SIGKILL: only for one that hangs over an empty cage, or when all else of the stack has ended.
     pub fn end_keeper(&self) -> Result<(), PidfdError> {
+        self.signal_keeper(Signal::KILL)
+    }
+
+    fn signal_keeper(&self, signal: Signal) -> Result<(), PidfdError> {
         let Some(keeper) = self.keeper else { return Ok(()) };
         let Some(stat) = proc::stat(keeper.pid.get()) else { return Ok(()) };
         let member =
             Member { id: keeper, stat, found_by: FoundBy::Ledger, unit: None, parent: None, detail: None };
         let guard = Guard { ending_machinery: true, ..self.guard() };
-        match guard.deliver(&mut World::new(), &member, Signal::KILL, false) {
+        match guard.deliver(&mut World::new(), &member, signal, false) {
             Ok(()) | Err(stop::Denial::Kernel(PidfdError::Gone)) => Ok(()),
             Err(stop::Denial::Kernel(error)) => Err(error),
             Err(stop::Denial::Refused(_)) => Err(PidfdError::NotPermitted),

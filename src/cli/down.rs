@@ -8,6 +8,7 @@ use super::args::{DownArgs, StopArgs};
 use super::exit::{CliError, Code};
 use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, check_names};
+use super::reach::{self, Wake};
 use super::talk::{Ended, Interrupts, Source, follow};
 use crate::control::{Answers, Call, Client, ClientError, DownCall};
 use crate::domain::{DownReport, UnitName};
@@ -79,7 +80,7 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         check_names(plan, &doubtful)?;
     }
     if wish.dry_run {
-        door.answer(&down::dry_run(&door.out, &stack.view()?))?;
+        door.answer(&down::dry_run(&door.out, &stack.view(door)?))?;
         return Ok(Code::Done);
     }
     let ended = block_on(end(stack, door, loaded, wish))??;
@@ -116,10 +117,13 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
         plan: None,
         caller: call.caller.clone(),
     };
-    let asked = match Client::connect(&stack.dir.socket()).await {
-        Ok(mut client) => client.ask("/v1/down", &call).await,
-        Err(error) => Err(error),
-    };
+    let asked = reach::answer(&stack, door, Wake::Yes, async {
+        Client::connect(&stack.dir.socket()).await?.ask("/v1/down", &call).await
+    });
+    let asked = asked.await;
+    if matches!(asked, Err(ClientError::Silent)) {
+        reach::depose(&stack, door)?;
+    }
     let progress = Progress::new(door, Verb::Down);
     match asked {
         Ok(lines) => {
@@ -129,11 +133,16 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
                     let _ = client.ask("/v1/down", &harder).await;
                 }
             };
-            let ended = follow(Source::Remote(lines), &mut interrupts, progress, by_force).await;
+            let (awake, aloud) = (stack.clone(), door.clone());
+            let keep_awake = Box::new(move || reach::keep_awake(&awake, &aloud));
+            let source = Source::Remote { lines, keep_awake };
+            let ended = follow(source, &mut interrupts, progress, by_force).await;
             ended.map_err(|error| stack.client_error(error))
         }
         // No supervisor, or one that is just ending: the work is done here. The lock makes it wait for the other's end.
-        Err(ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _)) => {
+        Err(
+            ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _) | ClientError::Silent,
+        ) => {
             let dir = stack.dir.clone();
             let ended = supervisor::down(dir, call, async |inline| {
                 let calls = inline.calls.clone();
@@ -143,7 +152,8 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
                 };
                 follow(Source::Inline(inline), &mut interrupts, progress, by_force).await
             });
-            ended.await?.map_err(|error| stack.client_error(error))
+            let ended = ended.await?.ok_or_else(|| reach::held(&stack))?;
+            ended.map_err(|error| stack.client_error(error))
         }
         Err(error) => Err(stack.client_error(error)),
     }

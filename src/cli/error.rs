@@ -4,6 +4,7 @@ use std::io;
 
 use super::exit::Code;
 use crate::domain::{DownReport, Signal, StackName, UnitName, UpReport};
+use crate::show::error::no_process;
 use crate::show::{Paint, Problem, down, text, up};
 
 /// Why a command could not do what it was asked for.
@@ -72,6 +73,20 @@ pub enum CliError {
         pid: Option<i32>,
         /// Last lines that it wrote.
         tail: Vec<String>,
+    },
+    /// The supervisor lives and does not answer.
+    #[error("the supervisor does not answer")]
+    Silent {
+        /// What it is, its process number, and what it is doing, as far as the kernel shows it.
+        holder: Option<(String, i32, &'static str)>,
+    },
+    /// The kernel refused a new process.
+    #[error("no new process can be made")]
+    NoProcess {
+        /// The kernel's reason.
+        reason: String,
+        /// The programs with the most processes.
+        crowd: Vec<(String, u32)>,
     },
     /// The state on disk was written by a newer devstack.
     #[error("the state was written by a newer devstack")]
@@ -179,6 +194,8 @@ impl CliError {
             Self::NotUp { report, .. } if report.timed_out => Code::TimedOut,
             Self::AlreadyRunning { .. }
             | Self::SupervisorDied { .. }
+            | Self::Silent { .. }
+            | Self::NoProcess { .. }
             | Self::NewerState { .. }
             | Self::NotUp { .. }
             | Self::WaitFailed { .. }
@@ -218,6 +235,8 @@ impl CliError {
             | Self::Held { .. }
             | Self::AlreadyRunning { .. }
             | Self::SupervisorDied { .. }
+            | Self::Silent { .. }
+            | Self::NoProcess { .. }
             | Self::NewerState { .. }
             | Self::NoEngine { .. }
             | Self::NotPermitted { .. }
@@ -299,6 +318,15 @@ impl CliError {
                 .hint("devstack up    (takes the services over, restarts nothing)")
                 .hint("devstack down  (ends them; needs no supervisor)")
             }
+            Self::Silent { holder } => {
+                let problem = Problem::new("DS056", "the supervisor does not answer");
+                let problem = match holder {
+                    Some((who, pid, doing)) => problem.saw("state", format!("{who} (pid {pid}) is {doing}")),
+                    None => problem.saw("state", "somebody listens on its socket and says nothing"),
+                };
+                problem.hint("devstack down  (ends it, and does its work itself)")
+            }
+            Self::NoProcess { reason, crowd } => no_process("the supervisor", reason, crowd),
             Self::NewerState { path, found, known } => {
                 Problem::new("DS045", "the state was written by a newer devstack")
                     .saw("file", path)

@@ -50,7 +50,7 @@ pub(super) fn status(place: &Place, door: &Door, args: &StatusArgs) -> Result<Co
 
 /// `devstack ls`
 pub(super) fn ls(place: &Place, door: &Door, args: &JsonArgs) -> Result<Code, CliError> {
-    let stacks: Vec<ls::Listed> = place.all()?.iter().map(listed).collect();
+    let stacks: Vec<ls::Listed> = place.all()?.iter().map(|stack| listed(stack, door)).collect();
     let text = if args.json { json::stacks(&stacks)? } else { ls::table(&door.out, &stacks) };
     door.answer(&text)?;
     Ok(Code::Done)
@@ -96,7 +96,7 @@ fn view(place: &Place, door: &Door) -> Result<StackView, CliError> {
     if let Some(stack) = place.find()?
         && stack.file.plan.is_some()
     {
-        return stack.view();
+        return stack.view(door);
     }
     let plan = place.load(door)?.plan;
     Ok(crate::supervisor::at_rest(&plan))
@@ -109,9 +109,9 @@ fn named<'a>(view: &'a StackView, name: &UnitName) -> Result<&'a crate::domain::
     })
 }
 
-fn listed(stack: &Stack) -> ls::Listed {
+fn listed(stack: &Stack, door: &Door) -> ls::Listed {
     let dir = stack.file.dir();
-    let view = stack.view().ok();
+    let view = stack.view(door).ok();
     let units = || view.iter().flat_map(|view| &view.services);
     let wanted = |state: State| !matches!(state, State::Stopped);
     ls::Listed {

@@ -9,6 +9,7 @@ pub mod load;
 pub mod logs;
 mod look;
 mod place;
+mod reach;
 mod setup;
 mod talk;
 mod up;

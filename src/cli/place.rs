@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::Cli;
 use super::exit::CliError;
 use super::load::{self, LoadError, Loaded, Where};
+use super::reach::{self, Wake};
 use crate::control::{Client, ClientError};
 use crate::domain::{Mark, ProcId, StackName, StackView, UnitName};
 use crate::plan::{AutoPorts, Plan};
@@ -21,6 +22,7 @@ pub(super) struct Place {
 }
 
 /// A stack that has been used at least once, or is about to be.
+#[derive(Clone)]
 pub(super) struct Stack {
     /// Its directories.
     pub(super) dir: StackDir,
@@ -140,22 +142,26 @@ impl Place {
 }
 
 impl Stack {
-    /// The stack as its supervisor sees it, or, where none lives, as ledger and kernel show it.
-    pub(super) fn view(&self) -> Result<StackView, CliError> {
+    /// The stack as its supervisor sees it, or, where none lives or answers, as ledger and kernel show it.
+    pub(super) fn view(&self, door: &Door) -> Result<StackView, CliError> {
         let ask = async || {
             let mut client = Client::connect(&self.dir.socket()).await?;
             client.get("/v1/stack").await
         };
-        let told = block_on(async {
+        let told = block_on(reach::answer(self, door, Wake::No, async {
             match ask().await {
                 // It may have been killed a moment ago: then nobody listens any more when it is asked again.
                 Err(ClientError::Broken(_) | ClientError::CutOff) => ask().await,
                 told => told,
             }
-        })?;
+        }))?;
         match told {
             Ok(view) => Ok(view),
             Err(ClientError::Absent) => Ok(supervisor::look(&self.dir)?),
+            Err(ClientError::Silent) => {
+                door.say(&reach::silence(&self.dir));
+                Ok(supervisor::look(&self.dir)?)
+            }
             Err(error) => Err(self.client_error(error)),
         }
     }
@@ -167,6 +173,7 @@ impl Stack {
                 pid: Lock::holder(&self.dir.lock()),
                 tail: crate::store::log::tail(&self.dir.supervisor_log(), 5),
             },
+            ClientError::Silent => CliError::Silent { holder: reach::who(&self.dir) },
             ClientError::Unreachable(source) => {
                 CliError::Io { what: self.dir.socket().display().to_string(), source }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::reach::LOOK;
 use crate::control::{ClientError, Lines, Told, Views};
 use crate::domain::UnitView;
 use crate::machine::{Reply, RequestId};
@@ -18,7 +19,12 @@ const SPIN: Duration = Duration::from_millis(100);
 /// Where news of a request come from.
 pub(super) enum Source {
     /// A supervisor's answer.
-    Remote(Lines),
+    Remote {
+        /// Its lines.
+        lines: Lines,
+        /// Called now and then, to see whether it was stopped in the middle of its work.
+        keep_awake: Box<dyn Fn()>,
+    },
     /// The same work in this process.
     Inline(Inline),
 }
@@ -85,14 +91,15 @@ pub(super) async fn follow(
     let mut units: Vec<UnitView> = Vec::new();
     let (mut id, mut ended_by) = (None, None);
     let mut unheard = None;
-    let mut spin = spinner();
+    let mut spin = every(SPIN);
+    let mut watch = every(LOOK);
     loop {
         tokio::select! {
             biased;
             signal = interrupts.next() => {
                 let which = if ended_by.replace(signal).is_none() { Interruption::First } else { Interruption::Again };
                 // The supervisor cannot take back what it has not numbered yet.
-                if id.is_none() && matches!(source, Source::Remote(_)) {
+                if id.is_none() && matches!(source, Source::Remote { .. }) {
                     unheard = Some(which);
                 } else {
                     interrupt(which, id).await;
@@ -115,14 +122,21 @@ pub(super) async fn follow(
                 }
             },
             _ = spin.tick(), if progress.is_live() => progress.tick(clock::wall()),
+            _ = watch.tick() => source.keep_awake(),
         }
     }
 }
 
 impl Source {
+    fn keep_awake(&self) {
+        if let Self::Remote { keep_awake, .. } = self {
+            keep_awake();
+        }
+    }
+
     async fn next(&mut self) -> Result<Told, ClientError> {
         match self {
-            Self::Remote(lines) => lines.next().await?.ok_or(ClientError::CutOff),
+            Self::Remote { lines, .. } => lines.next().await?.ok_or(ClientError::CutOff),
             Self::Inline(Inline { views, reply, .. }) => tokio::select! {
                 biased;
                 reply = reply => reply.map(Told::Reply).map_err(|_| ClientError::CutOff),
@@ -150,8 +164,8 @@ pub(super) fn take_in(units: &mut Vec<UnitView>, changed: Vec<UnitView>) {
     }
 }
 
-fn spinner() -> Interval {
-    let mut spin = interval(SPIN);
-    spin.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    spin
+fn every(pause: Duration) -> Interval {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }

@@ -10,6 +10,7 @@ use super::args::{RestartArgs, StartArgs, UpArgs};
 use super::exit::{CliError, Code};
 use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, unit_names};
+use super::reach::{self, Wake};
 use super::talk::{Ended, Interruption, Interrupts, Source, follow};
 use super::{down, look};
 use crate::control::{CancelCall, Client, ClientError, UpCall};
@@ -18,8 +19,7 @@ use crate::machine::{Reply, UpRequest};
 use crate::plan::{Plan, SelectError, select};
 use crate::show::progress::Verb;
 use crate::show::{Door, Progress, json, up};
-use crate::store::Lock;
-use crate::supervisor;
+use crate::supervisor::{self, LaunchError};
 use crate::sys::clock;
 
 /// A supervisor that is just ending refuses its last callers; the next one is asked.
@@ -93,7 +93,7 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
     let (ended, view) = block_on(bring_up(&stack, door, loaded, units, wish))??;
     let mut report = match ended.reply {
         Reply::Up(report) => report,
-        Reply::Busy => return Err(held(&stack)),
+        Reply::Busy => return Err(reach::held(&stack)),
         Reply::NoSuchUnit(name) => {
             return Err(CliError::NoSuchService { name: name.to_string(), known: vec![] });
         }
@@ -147,7 +147,7 @@ async fn bring_up(
         auto_ports: loaded.auto_ports,
         caller: caller(),
     };
-    let lines = ask(stack, &call).await?;
+    let lines = ask(stack, door, &call).await?;
     let progress = Progress::new(door, Verb::Up);
     let take_back = async |which, id| {
         if let Some(id) = id {
@@ -155,7 +155,9 @@ async fn bring_up(
             cancel(stack, call).await;
         }
     };
-    let ended = follow(Source::Remote(lines), &mut interrupts, progress, take_back).await;
+    let (awake, aloud) = (stack.clone(), door.clone());
+    let keep_awake = Box::new(move || reach::keep_awake(&awake, &aloud));
+    let ended = follow(Source::Remote { lines, keep_awake }, &mut interrupts, progress, take_back).await;
     let ended = ended.map_err(|error| stack.client_error(error))?;
     let view = match Client::connect(&stack.dir.socket()).await {
         Ok(mut client) => client.get("/v1/stack").await.ok(),
@@ -172,18 +174,14 @@ async fn bring_up(
     Ok((ended, view))
 }
 
-async fn ask(stack: &Stack, call: &UpCall) -> Result<crate::control::Lines, CliError> {
+async fn ask(stack: &Stack, door: &Door, call: &UpCall) -> Result<crate::control::Lines, CliError> {
     let mut last = ClientError::Absent;
     for _ in 0..TRIES {
-        supervisor::ensure(&stack.dir).map_err(|error| CliError::Io {
-            what: "starting the supervisor".to_owned(),
-            source: std::io::Error::other(error),
-        })?;
-        let asked = match Client::connect(&stack.dir.socket()).await {
-            Ok(mut client) => client.ask("/v1/up", call).await,
-            Err(error) => Err(error),
-        };
-        match asked {
+        supervisor::ensure(&stack.dir).await.map_err(|error| not_launched(stack, error))?;
+        let asked = reach::answer(stack, door, Wake::Yes, async {
+            Client::connect(&stack.dir.socket()).await?.ask("/v1/up", call).await
+        });
+        match asked.await {
             Ok(lines) => return Ok(lines),
             Err(error @ (ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _))) => {
                 last = error;
@@ -192,6 +190,18 @@ async fn ask(stack: &Stack, call: &UpCall) -> Result<crate::control::Lines, CliE
         }
     }
     Err(stack.client_error(last))
+}
+
+fn not_launched(stack: &Stack, error: LaunchError) -> CliError {
+    match error {
+        LaunchError::Held => reach::held(stack),
+        LaunchError::Spawn { error, crowd } if !crowd.is_empty() => {
+            CliError::NoProcess { reason: error.to_string(), crowd }
+        }
+        error => {
+            CliError::Io { what: "starting the supervisor".to_owned(), source: std::io::Error::other(error) }
+        }
+    }
 }
 
 /// Takes a request back; a supervisor that is gone has nothing to take back.
@@ -212,10 +222,6 @@ fn tell_deaths(report: &mut UpReport, view: &StackView, stack: &Stack) {
             report.ready = false;
         }
     }
-}
-
-fn held(stack: &Stack) -> CliError {
-    CliError::Held { command: None, pid: Lock::holder(&stack.dir.lock()), age_ms: None }
 }
 
 fn failed(report: UpReport, dir: String, signal: Option<i32>) -> CliError {
@@ -269,7 +275,7 @@ fn dry_run(
     units: &[UnitName],
     wish: &Wish,
 ) -> Result<Code, CliError> {
-    let view = place.find()?.map(|stack| stack.view()).transpose()?;
+    let view = place.find()?.map(|stack| stack.view(door)).transpose()?;
     let running = |name: &UnitName| {
         let unit = view.iter().flat_map(|view| &view.services).find(|unit| unit.name == *name);
         unit.is_some_and(|unit| {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::args::{Goal, WaitArgs};
 use super::exit::{CliError, Code};
 use super::place::{Place, Stack, block_on};
+use super::reach::{self, Wake};
 use super::talk::take_in;
 use crate::control::{Client, ClientError, Told};
 use crate::domain::{Health, State, UnitName, UnitView};
@@ -25,7 +26,7 @@ pub(super) fn run(place: &Place, door: &Door, args: &WaitArgs) -> Result<Code, C
         Err(CliError::NotRunning { .. }) if args.goal == Goal::Stopped => return Ok(Code::Done),
         stack => stack?,
     };
-    let wait = watch(&stack, args);
+    let wait = watch(&stack, door, args);
     block_on(async {
         match args.timeout {
             None => wait.await,
@@ -37,19 +38,21 @@ pub(super) fn run(place: &Place, door: &Door, args: &WaitArgs) -> Result<Code, C
     })?
 }
 
-async fn watch(stack: &Stack, args: &WaitArgs) -> Result<Code, CliError> {
+async fn watch(stack: &Stack, door: &Door, args: &WaitArgs) -> Result<Code, CliError> {
     let not_running = || match args.goal {
         Goal::Stopped => Ok(Code::Done),
         Goal::Ready | Goal::Healthy | Goal::Completed => {
             Err(CliError::NotRunning { stack: stack.file.name.clone() })
         }
     };
-    let mut client = match Client::connect(&stack.dir.socket()).await {
-        Ok(client) => client,
+    let asked = reach::answer(stack, door, Wake::No, async {
+        Client::connect(&stack.dir.socket()).await?.watch("/v1/watch").await
+    });
+    let mut lines = match asked.await {
+        Ok(lines) => lines,
         Err(ClientError::Absent) => return not_running(),
         Err(error) => return Err(stack.client_error(error)),
     };
-    let mut lines = client.watch("/v1/watch").await.map_err(|error| stack.client_error(error))?;
     let mut units: Vec<UnitView> = Vec::new();
     loop {
         match lines.next().await {

@@ -32,6 +32,9 @@ pub enum ClientError {
     /// It cannot write its state: a full disk, a directory that became read-only. Nothing was begun.
     #[error("the state of the stack cannot be written: {0}")]
     NoRoom(String),
+    /// It lives and says nothing.
+    #[error("the supervisor does not answer")]
+    Silent,
     /// It refused.
     #[error("the supervisor answered {0}: {1}")]
     Refused(u16, String),
@@ -49,6 +52,8 @@ impl Client {
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
         let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::Absent,
+            // So many callers wait already that the kernel takes no more.
+            io::ErrorKind::WouldBlock => ClientError::Silent,
             _ => ClientError::Unreachable(error),
         })?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;

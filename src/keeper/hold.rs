@@ -138,6 +138,8 @@ impl Hold {
     fn end(mut self) {
         self.output.finish();
         self.tell(&RecordLine::Emptied, &FromKeeper::Emptied);
+        // Whoever has connected and was not heard yet is told the whole story: nobody else knows how the leader ended.
+        while self.talk.accept() {}
     }
 
     /// Recorded first: what a supervisor was told is known after it as well.

@@ -30,13 +30,14 @@ impl Talk {
         self.peers.retain_mut(|peer| send(peer, &line));
     }
 
-    /// Takes one new connection. Strangers are dropped.
-    pub(super) fn accept(&mut self) {
-        let Ok((mut peer, _)) = self.listener.accept() else { return };
+    /// Takes one new connection; `false` where there is none. Strangers are dropped.
+    pub(super) fn accept(&mut self) -> bool {
+        let Ok((mut peer, _)) = self.listener.accept() else { return false };
         let known = socket::peer_uid(&peer).is_ok_and(|uid| uid == users::own_uid() || uid == 0);
         if known && peer.set_nonblocking(true).is_ok() && send(&mut peer, &self.told) {
             self.peers.push(peer);
         }
+        true
     }
 
     /// A peer has said something (nobody has to) or is gone. The last one first: indices must stay true.

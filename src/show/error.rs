@@ -99,12 +99,7 @@ pub fn of_failure(unit: &UnitName, failure: &Failure, dir: &str) -> Problem {
         Failure::User { user, reason } => Problem::new("DS025", format!("{unit} cannot run as user {user}"))
             .saw("reason", reason)
             .hint(format!("run devstack as root or as {user}, or remove user from {unit} in the manifest")),
-        Failure::Fork { reason, crowd } => {
-            Problem::new("DS026", format!("the kernel refused a new process for {unit}"))
-                .saw("reason", reason)
-                .saw_lines("most are", crowd.iter().map(|(who, number)| format!("{number} of {who}")))
-                .hint("end what fills the process table, or raise the limit (ulimit -u)")
-        }
+        Failure::Fork { reason, crowd } => no_process(unit.as_str(), reason, crowd),
         Failure::Start { reason } => Problem::new("DS027", format!("{unit} could not be started"))
             .saw("reason", reason)
             .hint(format!("devstack events --service={}", shell_name(unit))),
@@ -132,6 +127,15 @@ pub fn of_failure(unit: &UnitName, failure: &Failure, dir: &str) -> Problem {
             .saw("needs", format!("{needs}, which failed or was stopped"))
             .hint(format!("devstack up {}", shell_name(needs))),
     }
+}
+
+/// The kernel refuses a new process: who fills the process table.
+#[must_use]
+pub fn no_process(whom: &str, reason: &str, crowd: &[(String, u32)]) -> Problem {
+    Problem::new("DS026", format!("the kernel refused a new process for {whom}"))
+        .saw("reason", reason)
+        .saw_lines("most are", crowd.iter().map(|(who, number)| format!("{number} of {who}")))
+        .hint("end what fills the process table, or raise the limit (ulimit -u)")
 }
 
 /// One line for a failure, for tables and notes.

@@ -46,7 +46,7 @@ pub(super) fn begin(
     plan: &Arc<UnitPlan>,
     life: Life,
     cgroups: Option<&std::path::Path>,
-    nursery: Option<&mut Nursery>,
+    nursery: &mut Option<Nursery>,
 ) -> io::Result<Birth> {
     let mark = Mark::from_random(sys::random_bytes()?);
     let cgroup = cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
@@ -81,15 +81,26 @@ pub(super) fn begin(
             max_files: plan.logs.max_files,
         },
     };
+    let (keeper, socket) = keeper(nursery)?;
+    Ok(Birth { mark, cgroup, spec, socket, keeper })
+}
+
+/// A keeper that was told nothing yet, and our end of its socket.
+fn keeper(nursery: &mut Option<Nursery>) -> io::Result<(Pid, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
-    let theirs = OwnedFd::from(theirs);
-    let borne = nursery.map(|nursery| nursery.bear(&theirs));
-    let keeper = match borne {
-        Some(Ok(keeper)) => keeper,
-        // A nursery that is gone is no reason to fail: the slower way is always there.
-        Some(Err(_)) | None => nursery::spawn(theirs, false)?,
-    };
-    Ok(Birth { mark, cgroup, spec, socket: ours, keeper })
+    if let Some(bearer) = nursery {
+        match bearer.bear(&OwnedFd::from(theirs)) {
+            Ok(keeper) => return Ok((keeper, ours)),
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return Err(error),
+            // A nursery that is gone or hangs is no reason to fail: the slower way is always there. What it may yet
+            // bear finds its socket closed.
+            Err(_) => *nursery = None,
+        }
+        drop(ours);
+        let (ours, theirs) = UnixStream::pair()?;
+        return Ok((nursery::spawn(theirs.into(), false)?, ours));
+    }
+    Ok((nursery::spawn(theirs.into(), false)?, ours))
 }
 
 /// Program and arguments.

@@ -31,11 +31,14 @@ pub(super) struct Driver {
     stale: bool,
     /// A whole stack was ended (or an `up` left nothing): at rest, the supervisor is not needed any more.
     ending: bool,
+    /// It works in a command's own process, which ends with its request: nothing may be started from here.
+    only_ending: bool,
     orphans: Orphans,
 }
 
 impl Driver {
     /// Opens the state of a stack and takes over what lives of it. `inherits`: orphans of the stack land on this process.
+    /// A command that does not inherit ends units, starts none, and is done when all who asked are answered.
     pub(super) fn new(
         dir: StackDir,
         calls: mpsc::UnboundedReceiver<Call>,
@@ -61,6 +64,7 @@ impl Driver {
             last_request: 0,
             stale: true,
             ending: false,
+            only_ending: !inherits,
             orphans: Orphans::default(),
         };
         for event in adopted {
@@ -79,7 +83,7 @@ impl Driver {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut child_ended = signal(SignalKind::child())?;
-        while !(self.ending && self.stack.at_rest() && self.waiting.is_empty()) {
+        while !self.is_done() {
             let deadline = self.stack.next_deadline();
             tokio::select! {
                 biased;
@@ -92,7 +96,10 @@ impl Driver {
                 () = until(deadline) => self.step(Event::Tick),
                 _ = terminate.recv() => self.end_stack(),
                 _ = interrupt.recv() => self.end_stack(),
-                _ = child_ended.recv() => self.orphans.stirred(),
+                _ = child_ended.recv() => {
+                    self.performer.leaving.reap();
+                    self.orphans.stirred();
+                }
                 () = until(self.orphans.due()) => self.orphans.reap(),
                 // Births take a millisecond each: facts of the lives before must not wait for all of them.
                 () = std::future::ready(()), if self.performer.has_births() => self.performer.bear_one(),
@@ -107,8 +114,20 @@ impl Driver {
         Ok(())
     }
 
+    fn is_done(&self) -> bool {
+        let answered = self.waiting.is_empty();
+        (answered && self.ending && self.stack.at_rest())
+            || (answered && self.only_ending && self.last_request > 0)
+    }
+
     fn call(&mut self, call: Call) {
         match call {
+            Call::Up(_, answers) if self.only_ending => {
+                self.last_request += 1;
+                // One who has gone needs no answer.
+                let _ = answers.accepted.send(Ok(self.last_request));
+                let _ = answers.reply.send(Reply::Busy);
+            }
             Call::Up(mut call, answers) => {
                 if let Err(error) = self.performer.learn(&mut call) {
                     // What could not be recorded could not be ended by the next one either: nothing is begun.
@@ -130,7 +149,10 @@ impl Driver {
             }
             Call::Cancel(cancel) => self.step(Event::Cancelled { id: cancel.id, force: cancel.force }),
             Call::View(answer) => {
-                let _ = answer.send(self.performer.look(&self.stack));
+                let mut view = self.performer.look(&self.stack);
+                // A command that does its work is no supervisor.
+                view.supervisor = view.supervisor.filter(|_| !self.only_ending);
+                let _ = answer.send(view);
             }
         }
     }

@@ -1,19 +1,26 @@
 //! The supervisor's work in the command's own process, where no supervisor lives.
+//!
+//! While it lasts the command is the stack's supervisor in all but the starting: it holds the lock and serves the socket.
+//! So a second `down` joins the first, `down --force` hardens it, `ps` sees it, and an `up` is told that the stack is held.
 
 use std::io;
+use std::os::unix::net::UnixListener as StdListener;
 use std::time::Duration;
 
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::driver::Driver;
-use crate::control::{Answers, Call, DownCall, Views};
+use super::holder::lock_in_time;
+use crate::control::{self, Answers, Call, DownCall, Views};
 use crate::domain::StackView;
 use crate::machine::Reply;
-use crate::store::{Lock, StackDir};
+use crate::store::StackDir;
+use crate::sys;
 
-/// A whole stack that has ended takes a turn of the loop to be laid to rest.
-const LAST_WORK: Duration = Duration::from_millis(200);
+/// A whole stack that has ended takes a turn of the loop to be laid to rest, and others who asked are told as well.
+const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// What a command needs to follow a `down` that runs in its own process.
 pub struct Inline {
@@ -25,11 +32,21 @@ pub struct Inline {
     pub calls: mpsc::UnboundedSender<Call>,
 }
 
-/// Ends units without a supervisor: takes the lock, takes over what lives, and works until the reply.
+/// Ends units without a supervisor: takes the lock, takes over what lives, and works until the reply. None where
+/// another holds the stack and does not let go.
 ///
 /// `follow` runs beside it and gives what the command returns.
-pub async fn down<T>(dir: StackDir, call: DownCall, follow: impl AsyncFnOnce(Inline) -> T) -> io::Result<T> {
-    let lock = Lock::take(&dir.lock())?;
+pub async fn down<T>(
+    dir: StackDir,
+    call: DownCall,
+    follow: impl AsyncFnOnce(Inline) -> T,
+) -> io::Result<Option<T>> {
+    // In this order, as one who starts a supervisor: nobody can get in between the lock and the socket.
+    let Some(starting) = lock_in_time(&dir.start_lock()).await? else { return Ok(None) };
+    let Some(lock) = lock_in_time(&dir.lock()).await? else { return Ok(None) };
+    // Without it others wait for the lock; the work is the same.
+    let listener = sys::socket::listen(&dir.socket()).and_then(serveable).ok();
+    drop(starting);
     let (calls, inbox) = mpsc::unbounded_channel();
     let result = LocalSet::new()
         .run_until(async {
@@ -38,17 +55,31 @@ pub async fn down<T>(dir: StackDir, call: DownCall, follow: impl AsyncFnOnce(Inl
             let (answer, reply) = oneshot::channel();
             let views = driver.views();
             let _ = calls.send(Call::Down(Box::new(call), Answers { accepted, reply: answer }));
+            let (end, ending) = oneshot::channel::<()>();
+            let server = listener.map(|listener| {
+                let ending = async { drop(ending.await) };
+                tokio::spawn(control::serve(listener, calls.clone(), driver.views(), ending))
+            });
             let mut work = tokio::task::spawn_local(driver.run());
             let told = follow(Inline { views, reply, calls }).await;
-            // With nothing left it ends by itself and puts the last things in order; else there is no end to wait for.
+            // It ends by itself when all who asked are answered, and puts the last things in order.
             if tokio::time::timeout(LAST_WORK, &mut work).await.is_err() {
                 work.abort();
             }
-            Ok(told)
+            drop(end);
+            if let Some(server) = server {
+                let _ = tokio::time::timeout(LAST_WORK, server).await;
+            }
+            Ok(Some(told))
         })
         .await;
     drop(lock);
     result
+}
+
+fn serveable(listener: StdListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// The stack as ledger and kernel show it, without a supervisor.

@@ -3,10 +3,13 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::store::{Lock, StackDir, private_file};
+use tokio::net::UnixStream;
+
+use super::holder::lock_in_time;
+use crate::store::{StackDir, private_file};
 use crate::sys;
 
 /// Why there is no supervisor.
@@ -15,20 +18,29 @@ pub enum LaunchError {
     /// Its lock or its socket could not be made.
     #[error("its socket cannot be made: {0}")]
     Socket(io::Error),
+    /// Another command is about to start one and does not get on.
+    #[error("another command is starting it")]
+    Held,
     /// The kernel refused a new process.
-    #[error("it cannot be started: {0}")]
-    Spawn(io::Error),
+    #[error("it cannot be started: {error}")]
+    Spawn {
+        /// The kernel's reason.
+        error: io::Error,
+        /// The programs with the most processes, where the process table is full.
+        crowd: Vec<(String, u32)>,
+    },
 }
 
 /// Makes sure that a supervisor listens on the stack's socket. Two clients at once end up with the same one.
-pub fn ensure(dir: &StackDir) -> Result<(), LaunchError> {
+pub async fn ensure(dir: &StackDir) -> Result<(), LaunchError> {
     let socket = dir.socket();
-    if UnixStream::connect(&socket).is_ok() {
+    if is_served(&socket).await {
         return Ok(());
     }
-    let _starting = Lock::take(&dir.start_lock()).map_err(LaunchError::Socket)?;
+    let starting = lock_in_time(&dir.start_lock()).await.map_err(LaunchError::Socket)?;
+    let _starting = starting.ok_or(LaunchError::Held)?;
     // Another client may have started one while this one waited for the lock.
-    if UnixStream::connect(&socket).is_ok() {
+    if is_served(&socket).await {
         return Ok(());
     }
     // The client makes the socket: it can connect at once, and what it asks waits there until the supervisor accepts.
@@ -39,8 +51,23 @@ pub fn ensure(dir: &StackDir) -> Result<(), LaunchError> {
     command.arg("__supervise").arg(&dir.state).arg(&dir.runtime);
     command.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(log);
     forget_marks(&mut command);
-    command.spawn().map_err(LaunchError::Spawn)?;
-    Ok(())
+    match command.spawn() {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let full = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM));
+            let crowd = if full { super::look::crowd() } else { Vec::new() };
+            Err(LaunchError::Spawn { error, crowd })
+        }
+    }
+}
+
+/// Whether somebody listens on a socket.
+async fn is_served(socket: &Path) -> bool {
+    match UnixStream::connect(socket).await {
+        Ok(_) => true,
+        // So many callers wait already that the kernel takes no more.
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
 }
 
 /// A client that runs inside a service of some stack must not hand that service's mark on: the supervisor would be

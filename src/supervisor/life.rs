@@ -55,6 +55,8 @@ pub(super) struct Held {
     pub(super) keeper: Option<Pid>,
     /// Nobody will tell `ECHILD`: its keeper is dead.
     pub(super) orphaned: bool,
+    /// So many looks of a kill in a row have found nobody, and its keeper did not say so.
+    pub(super) unsaid: u32,
     /// It is proven empty.
     pub(super) emptied: bool,
     /// The end of its leader was told to the machine.
@@ -82,6 +84,7 @@ impl Held {
             cage: None,
             keeper: None,
             orphaned: false,
+            unsaid: 0,
             emptied: false,
             exit_told: false,
             ready_noted: false,

@@ -49,20 +49,29 @@ pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
             };
         }
     }
+    let holder = super::holder(dir).filter(|holder| holder.is_supervisor);
+    let why =
+        if holder.is_some() { "its supervisor does not answer" } else { "its supervisor is not running" };
     for record in
         read_records(dir)?.into_iter().filter(|record| record.intent.boot == boot && !record.emptied)
     {
-        let Some(view) = of_record(&record, &stack.secret, &mut world) else { continue };
+        let Some(view) = of_record(&record, &stack.secret, why, &mut world) else { continue };
         match services.iter_mut().find(|service| service.name == view.name) {
             Some(service) => *service = view,
             None => services.push(view),
         }
     }
     let dir = stack.dir().to_string_lossy().into_owned();
-    Ok(StackView { stack: stack.name, dir, supervisor: None, services, strays: Vec::new() })
+    let supervisor = holder.map(|holder| holder.id.pid.get());
+    Ok(StackView { stack: stack.name, dir, supervisor, services, strays: Vec::new() })
 }
 
-fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut World) -> Option<UnitView> {
+fn of_record(
+    record: &LifeRecord,
+    secret: &crate::domain::Mark,
+    why: &str,
+    world: &mut World,
+) -> Option<UnitView> {
     let intent = &record.intent;
     let leader = record.leader?;
     let mut cage = Cage::new(
@@ -81,7 +90,7 @@ fn of_record(record: &LifeRecord, secret: &crate::domain::Mark, world: &mut Worl
     }
     let mut view = unit_at_rest(&intent.plan, intent.life);
     view.state = if record.ready { State::Ready } else { State::Starting };
-    view.note = Some("its supervisor is not running".to_owned());
+    view.note = Some(why.to_owned());
     view.exit = record.exit;
     view.started_at = record.started_at;
     let pid = leader.pid.get();

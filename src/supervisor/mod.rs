@@ -8,7 +8,9 @@
 mod birth;
 mod daemon;
 mod driver;
+mod holder;
 mod inline;
+mod keepers;
 mod launch;
 mod life;
 mod look;
@@ -20,6 +22,7 @@ mod recover;
 mod sensing;
 
 pub use daemon::run as run_daemon;
+pub use holder::{Holder, Standing, holder};
 pub use inline::{Inline, down, look};
 pub use launch::{LaunchError, ensure};
 pub use look::at_rest;

@@ -4,10 +4,14 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::time::Duration;
 
-use crate::domain::{Pid, ProcId};
+use crate::domain::{Pid, ProcId, Signal};
 use crate::keeper;
 use crate::sys::{self, nursery::send_descriptor};
+
+/// A birth takes less than a millisecond. Whoever needs longer was stopped, and must not hold the supervisor.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A nursery that runs. It ends when this is dropped.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ impl Nursery {
     /// Starts one.
     pub(super) fn open() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(PATIENCE))?;
         let pid = spawn(theirs.into(), true)?;
         let id = sys::proc::identify(pid).ok_or(io::ErrorKind::NotFound)?;
         Ok(Self { socket: Some(ours), id })
@@ -43,9 +48,10 @@ impl Nursery {
 
 impl Drop for Nursery {
     fn drop(&mut self) {
-        // The end of the connection ends it.
+        // The end of the connection ends it, unless it was stopped. It holds nothing.
         self.socket = None;
-        sys::wait(self.id.pid);
+        sys::reaper::signal_unreaped(self.id.pid, Signal::KILL);
+        let _ = sys::wait(self.id.pid, PATIENCE);
     }
 }
 

@@ -10,10 +10,11 @@ use regex::Regex;
 use tokio::sync::mpsc;
 
 use super::birth;
+use super::keepers::{self, Leaving, UNSAID};
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::nursery::Nursery;
 use super::ports::Ports;
-use crate::cage::{self, Cage, Depth, Hearth, Signalled, StackFacts, Strays};
+use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
 use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::keeper::FromKeeper;
@@ -40,6 +41,7 @@ pub(super) struct Performer {
     pub(super) base: BTreeMap<String, String>,
     nursery: Option<Nursery>,
     births: VecDeque<(Arc<UnitPlan>, Life)>,
+    pub(super) leaving: Leaving,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
     receipts: Vec<Receipt>,
     /// Where its leaves are made, on machines that have such a place.
@@ -69,6 +71,7 @@ impl Performer {
             base: BTreeMap::new(),
             nursery: None,
             births: VecDeque::new(),
+            leaving: Leaving::default(),
             strays: None,
             receipts: Vec::new(),
             cgroups,
@@ -169,8 +172,7 @@ impl Performer {
         let mut lives = self.lives.borrow_mut();
         let held = lives.get_mut(&key)?;
         if let Some(keeper) = held.keeper.take() {
-            // Its descriptors are closed: it is ending, and this does not wait for long.
-            sys::wait(keeper);
+            self.leaving.add(keeper, held.cage.as_ref().and_then(|cage| cage.keeper));
         }
         if held.emptied {
             return None;
@@ -200,6 +202,7 @@ impl Performer {
         let held = lives.get_mut(&(unit.clone(), *life))?;
         let cage = held.cage.as_mut()?;
         if !held.orphaned {
+            keepers::wake(cage);
             // A keeper that has ended too has said all: what it said is on its way, and there is nobody to ask.
             let kept = cage.is_kept();
             return kept.then_some(Event::Stirred { target });
@@ -281,7 +284,7 @@ impl Performer {
             plan,
             life,
             self.cgroups.as_deref(),
-            self.nursery.as_mut(),
+            &mut self.nursery,
         );
         let begun = begun.map_err(|error| Box::new(start_failure(&error)))?;
         let mut held = Held::new(Arc::clone(plan), begun.mark, begun.cgroup, log_from);
@@ -304,6 +307,7 @@ impl Performer {
                 let cage = lives.get_mut(&(unit.clone(), *life)).and_then(|held| held.cage.as_mut());
                 cage.map(|cage| {
                     cage.spared.clone_from(&self.spared);
+                    keepers::wake(cage);
                     cage.ask(signal)
                 })
             }
@@ -322,10 +326,18 @@ impl Performer {
             Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.kill()),
             Target::Life { unit, life } => {
                 let mut lives = self.lives.borrow_mut();
-                let cage = lives.get_mut(&(unit.clone(), *life)).and_then(|held| held.cage.as_mut());
-                cage.map(|cage| {
+                let held = lives.get_mut(&(unit.clone(), *life));
+                held.and_then(|held| {
+                    let cage = held.cage.as_mut()?;
                     cage.spared.clone_from(&self.spared);
-                    cage.kill()
+                    keepers::wake(cage);
+                    let outcome = cage.kill();
+                    held.unsaid =
+                        if outcome == KillOutcome::default() && cage.is_kept() { held.unsaid + 1 } else { 0 };
+                    if held.unsaid >= UNSAID {
+                        keepers::give_up(cage);
+                    }
+                    Some(outcome)
                 })
             }
         };
@@ -381,7 +393,7 @@ impl Performer {
         held.end_tasks();
         if let Some(keeper) = held.keeper.take() {
             // It ends by itself after `Emptied`; its connection's end has not been seen yet.
-            sys::wait(keeper);
+            self.leaving.add(keeper, held.cage.as_ref().and_then(|cage| cage.keeper));
         }
         if let Some(leaf) = held.cage.and_then(|cage| cage.cgroup).or(held.leaf) {
             let _ = leaf.remove();
@@ -394,7 +406,7 @@ impl Performer {
         let lives = self.lives.borrow();
         let cages: Vec<Cage> = lives.values().filter_map(|held| held.cage.clone()).collect();
         let keepers = cages.iter().filter_map(|cage| cage.keeper);
-        let own = keepers.chain(self.nursery.iter().map(Nursery::id)).collect();
+        let own = keepers.chain(self.nursery.iter().map(Nursery::id)).chain(self.leaving.ids()).collect();
         StackFacts {
             stack: self.stack.secret.clone(),
             dir: self.stack.dir().to_owned(),
@@ -410,12 +422,15 @@ impl Performer {
     }
 
     fn seek(&mut self) {
+        // Whoever is told that all has ended finds no keeper any more.
+        self.leaving.settle();
         let sought = cage::seek(&self.stack_facts());
         self.strays = Some((sought.prey, None));
         self.tell(Event::Sought { strays: sought.strays, left_alone: sought.left_alone });
     }
 
     fn verify(&mut self, units: Option<&[UnitName]>, stack: &Stack) {
+        self.leaving.settle();
         let ports: BTreeSet<u16> = match units {
             None => self.ports_declared.clone(),
             Some(units) => {

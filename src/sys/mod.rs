@@ -4,6 +4,7 @@
 pub mod cgroup;
 pub mod clock;
 pub mod exit;
+pub mod flock;
 pub mod mark;
 pub mod nursery;
 mod own;
@@ -19,4 +20,4 @@ pub mod users;
 pub mod watch;
 pub mod watch_group;
 
-pub use own::{itself, leave_terminal, random_bytes, reap, wait};
+pub use own::{itself, leave_terminal, random_bytes, reap, take_exit, wait};

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::domain::Pid;
 
@@ -43,13 +44,19 @@ pub fn reap(processes: impl IntoIterator<Item = Pid>) {
     }
 }
 
-/// Waits for the end of a child that is ending, and takes its exit.
-pub fn wait(child: Pid) {
-    loop {
-        // SAFETY: no status is asked for; a number that is not a child's is answered with ECHILD.
-        let result = unsafe { libc::waitpid(child.get(), std::ptr::null_mut(), 0) };
-        if result >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return;
-        }
-    }
+/// Waits for the end of a child that is ending, at most so long, and takes its exit. Whether it has ended.
+///
+/// Never without a limit: a child may be stopped on its last instruction, and the exit of one that a debugger holds is
+/// given to the debugger first.
+#[must_use]
+pub fn wait(child: Pid, patience: Duration) -> bool {
+    super::pidfd::await_child(child, patience);
+    take_exit(child)
+}
+
+/// Takes the exit of a child, if it has ended; whether it has (or never was a child).
+#[must_use]
+pub fn take_exit(child: Pid) -> bool {
+    // SAFETY: no status is asked for; a number that is not a child's is answered with ECHILD.
+    unsafe { libc::waitpid(child.get(), std::ptr::null_mut(), libc::WNOHANG) != 0 }
 }

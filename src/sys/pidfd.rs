@@ -9,10 +9,11 @@ mod os;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::domain::{Exit, ProcId, Signal};
+use crate::domain::{Exit, Pid, ProcId, Signal};
 use crate::sys::proc;
 
 /// Why a process cannot be held or signalled.
@@ -107,6 +108,15 @@ impl Pidfd {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
+}
+
+/// Waits for the end of a child that was not reaped yet (so its number is its own), at most so long.
+pub(super) fn await_child(child: Pid, patience: Duration) {
+    let Ok(fd) = os::open(child) else { return };
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).ok();
+    // Its end or the end of our patience: the caller looks again.
+    let _ = poll(&mut fds, patience.as_ref());
 }
 
 impl AsFd for Pidfd {
