@@ -22,10 +22,10 @@ pub(crate) const TASK: Mode = Mode {
 
 pub(crate) const TALK: Mode = Mode {
     name: "talk",
-    values: &[("every", "MS"), ("lines", "COUNT")],
+    values: &[("every", "MS"), ("lines", "COUNT"), ("copy", "FILE"), ("exit", "CODE")],
     flags: &["stderr"],
     words: false,
-    about: "says `line 1`, `line 2` and so on (without --lines for ever)",
+    about: "says `line 1`, `line 2` and so on (without --lines for ever), puts each that is said into FILE, ends with CODE",
     run: talk,
 };
 
@@ -85,16 +85,20 @@ fn task(options: &Options) -> Outcome {
 fn talk(options: &Options) -> Outcome {
     let every = options.millis("every")?;
     let last = options.or("lines", u64::MAX)?;
+    let copy = options.text("copy").map(|path| File::options().append(true).create(true).open(path));
+    let mut copy = copy.transpose().map_err(|why| Failure::run("copy", why))?;
     for number in 1..=last {
-        let line = format!("line {number}");
-        if options.flag("stderr") {
-            let _ = writeln!(io::stderr(), "{line}");
-        } else {
-            say(&line);
+        let line = format!("line {number}\n");
+        // A reader who has gone away does not matter.
+        let out: &mut dyn Write =
+            if options.flag("stderr") { &mut io::stderr() } else { &mut io::stdout().lock() };
+        let _ = out.write_all(line.as_bytes());
+        if let Some(copy) = &mut copy {
+            copy.write_all(line.as_bytes()).map_err(|why| Failure::run("copy", why))?;
         }
         thread::sleep(every);
     }
-    Ok(0)
+    options.or("exit", 0)
 }
 
 fn flood(options: &Options) -> Outcome {

@@ -62,6 +62,7 @@ impl Hold {
                 self.hear_readiness();
             }
             if ready.contains(&Ready::Output) {
+                self.output.breathe();
                 self.output.pump();
             }
             if ready.contains(&Ready::OutputEnded) {
@@ -117,20 +118,24 @@ impl Hold {
     fn reap_all(&mut self) -> bool {
         self.census.stirred();
         loop {
-            match reaper::reap() {
-                Ok(Reaped::Child(pid, exit)) if self.leader_lives && pid == self.leader => {
-                    self.leader_ended(exit);
+            match reaper::ended() {
+                Ok(Reaped::Child(pid, exit)) => {
+                    let is_leader = self.leader_lives && pid == self.leader;
+                    if is_leader {
+                        self.leader_ended(exit);
+                    }
+                    reaper::reap(pid);
+                    // From now on its number may be anyone's.
+                    self.leader_lives &= !is_leader;
                 }
-                Ok(Reaped::Child(..)) => {}
                 Ok(Reaped::NoChild) => return true,
                 Ok(Reaped::NoneYet) | Err(_) => return false,
             }
         }
     }
 
+    /// Told before it is reaped: were this process killed in between, nobody could ask the kernel any more.
     fn leader_ended(&mut self, exit: Exit) {
-        // Reaped: from now on its number may be anyone's.
-        self.leader_lives = false;
         self.output.drain();
         self.tell(&RecordLine::Exited { exit, at: clock::wall() }, &FromKeeper::Exited { exit });
     }

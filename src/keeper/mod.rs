@@ -19,6 +19,7 @@ use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 
 pub use nursery::VARIABLE as NURSERY;
+pub use output::Output;
 pub use protocol::{FromKeeper, LogSpec, Spec};
 
 use crate::domain::Failure;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Exit, Failure, Life, Mark, ProcId, UnitName};
+use crate::sys::pipe::PipeId;
 
 /// All that a keeper must know to hold one life.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +64,9 @@ pub enum FromKeeper {
         keeper: ProcId,
         /// The first process of the service; its group and session have the same number.
         leader: ProcId,
+        /// The pipe of its output.
+        #[serde(default)]
+        output: Option<PipeId>,
     },
     /// Nothing runs; the keeper ends.
     NotStarted {

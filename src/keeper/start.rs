@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, PipeWriter};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 
@@ -21,18 +22,18 @@ use crate::sys::cgroup::Leaf;
 use crate::sys::signals::Signals;
 use crate::sys::spawn::{Launch, Waiting, fork};
 use crate::sys::users::{Identity, find, is_own};
-use crate::sys::{clock, mark, proc, reaper};
+use crate::sys::{clock, mark, pipe, proc, reaper};
 
 /// Starts the service and tells the supervisor. Where it cannot be started, nothing runs and nothing is left.
 pub(super) fn start(spec: &Spec, mut supervisor: UnixStream) -> Option<Hold> {
     // A supervisor that does not read must never be waited for.
     let speakable = supervisor.set_nonblocking(true).is_ok();
     match try_start(spec) {
-        Ok((mut hold, keeper, leader)) => {
+        Ok((mut hold, started)) => {
             if speakable {
                 hold.talk.peers.push(supervisor);
             }
-            hold.talk.tell(&FromKeeper::Started { keeper, leader });
+            hold.talk.tell(&started);
             Some(hold)
         }
         Err(why) => {
@@ -42,7 +43,7 @@ pub(super) fn start(spec: &Spec, mut supervisor: UnixStream) -> Option<Hold> {
     }
 }
 
-fn try_start(spec: &Spec) -> Result<(Hold, ProcId, ProcId), Box<Failure>> {
+fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
     let mut record = Record::open(&spec.record).map_err(|error| cannot("open its record", &error))?;
     let log = LogWriter::open(&spec.log.path, spec.log.max_size, spec.log.max_files)
         .map_err(|error| cannot("open its log", &error))?;
@@ -57,8 +58,9 @@ fn try_start(spec: &Spec) -> Result<(Hold, ProcId, ProcId), Box<Failure>> {
     let notify = spec.notify.as_deref().map(|path| Notify::bind(path, &spec.mark, uid)).transpose();
     let notify = notify.map_err(|error| cannot("bind its notify socket", &error))?;
     let (reader, writer) = io::pipe().map_err(|error| cannot("make a pipe for its output", &error))?;
-    let output = Output::new(reader, log).map_err(|error| cannot("prepare its output", &error))?;
-    let launch = prepare(spec, identity, writer, notify.as_ref())?;
+    let output = Output::new(pipe::out_of_the_way(reader.into()), log);
+    let output = output.map_err(|error| cannot("prepare its output", &error))?;
+    let launch = prepare(spec, identity, writer, output.as_fd(), notify.as_ref())?;
     let waiting = fork(&launch).map_err(|error| Box::new(no_process(&error)))?;
     // The service's ends of everything are the service's alone.
     drop(launch);
@@ -69,7 +71,8 @@ fn try_start(spec: &Spec) -> Result<(Hold, ProcId, ProcId), Box<Failure>> {
         Err(error) => return Err(abandon(waiting, &error)),
     };
     let boot = clock::boot_id().unwrap_or_default();
-    let line = RecordLine::Leader { boot, keeper, leader, at: clock::wall() };
+    let pipe = pipe::identify(output.as_fd()).ok();
+    let line = RecordLine::Leader { boot, keeper, leader, output: pipe, at: clock::wall() };
     if let Err(error) = record.append(&line) {
         return Err(abandon(waiting, &error));
     }
@@ -92,7 +95,7 @@ fn try_start(spec: &Spec) -> Result<(Hold, ProcId, ProcId), Box<Failure>> {
         record,
         census,
     };
-    Ok((hold, keeper, leader))
+    Ok((hold, FromKeeper::Started { keeper, leader, output: pipe }))
 }
 
 /// No line of a service's code runs before its identity is on disk.
@@ -111,6 +114,7 @@ fn prepare(
     spec: &Spec,
     identity: Option<Identity>,
     output: PipeWriter,
+    read_end: BorrowedFd<'_>,
     notify: Option<&Notify>,
 ) -> Result<Launch, Box<Failure>> {
     let nul = |what| refuse(format!("its {what} holds a NUL byte, which cannot be passed to a program"));
@@ -143,6 +147,7 @@ fn prepare(
         user: identity,
         stdin: stdin.into(),
         output: output.into(),
+        read_end: Some(read_end.as_raw_fd()).filter(|_| pipe::OUTLIVES_ITS_READER),
         mark,
         cgroup: spec.cgroup.clone(),
     })

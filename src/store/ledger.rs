@@ -14,6 +14,7 @@ use super::StackDir;
 use super::files::private_file;
 use crate::domain::{Exit, Life, Mark, Moment, ProcId, UnitName, WallTime};
 use crate::plan::UnitPlan;
+use crate::sys::pipe::PipeId;
 
 /// A life of a unit as it was meant, written before anything of it exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub enum RecordLine {
         keeper: ProcId,
         /// The leader.
         leader: ProcId,
+        /// The pipe of its output.
+        #[serde(default)]
+        output: Option<PipeId>,
         /// When.
         at: WallTime,
     },
@@ -90,6 +94,8 @@ pub struct LifeRecord {
     pub keeper: Option<ProcId>,
     /// The leader, as far as it came.
     pub leader: Option<ProcId>,
+    /// The pipe of its output.
+    pub output: Option<PipeId>,
     /// When its code began to run.
     pub started_at: Option<WallTime>,
     /// Every member seen, the leader included.
@@ -133,14 +139,23 @@ pub fn read_records(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
     };
     for entry in entries {
         let text = super::files::read_whole(&entry?.path())?;
-        records.extend(read_record(&text));
+        records.extend(parse_record(&text));
     }
     records.sort_by(|a, b| (&a.intent.plan.name, a.intent.life).cmp(&(&b.intent.plan.name, b.intent.life)));
     Ok(records)
 }
 
+/// Reads the record of one life; none where there is none.
+pub fn read_record(dir: &StackDir, unit: &UnitName, life: Life) -> io::Result<Option<LifeRecord>> {
+    match super::files::read_whole(&dir.record(unit, life)) {
+        Ok(text) => Ok(parse_record(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A record from its text; none where even the intent is torn: then nothing of it was ever started.
-fn read_record(text: &[u8]) -> Option<LifeRecord> {
+fn parse_record(text: &[u8]) -> Option<LifeRecord> {
     let mut lines =
         text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<RecordLine>(line).ok());
     let RecordLine::Intent(intent) = lines.next()? else { return None };
@@ -148,6 +163,7 @@ fn read_record(text: &[u8]) -> Option<LifeRecord> {
         intent: *intent,
         keeper: None,
         leader: None,
+        output: None,
         started_at: None,
         members: BTreeSet::new(),
         notified: false,
@@ -158,7 +174,8 @@ fn read_record(text: &[u8]) -> Option<LifeRecord> {
     for line in lines {
         match line {
             RecordLine::Intent(_) => {}
-            RecordLine::Leader { keeper, leader, at, .. } => {
+            RecordLine::Leader { keeper, leader, output, at, .. } => {
+                record.output = output;
                 record.keeper = Some(keeper);
                 record.leader = Some(leader);
                 record.started_at = Some(at);

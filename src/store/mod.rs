@@ -15,5 +15,7 @@ pub(crate) use files::{private_file, read_private, write_whole};
 pub use home::{Home, HomeError, STATE_VERSION, StackDir, StackFile, stack_hash};
 pub use journal::{Entry, Journal, Line, Lost, Receipt};
 pub use journal_reader::JournalReader;
-pub use ledger::{Intent, LifeRecord, RecordLine, append_record, create_record, read_records, remove_record};
+pub use ledger::{
+    Intent, LifeRecord, RecordLine, append_record, create_record, read_record, read_records, remove_record,
+};
 pub use lock::Lock;

@@ -2,15 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, spawn_local};
 
+use super::orphaned::Orphaned;
 use crate::cage::Cage;
 use crate::domain::{Life, Mark, Pid, UnitName};
 use crate::keeper::{FromKeeper, Spec};
@@ -41,7 +43,6 @@ pub(super) type Key = (UnitName, Life);
 pub(super) type Lives = Rc<RefCell<BTreeMap<Key, Held>>>;
 
 /// One life.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that is learnt once")]
 pub(super) struct Held {
     /// The plan that it was started by.
     pub(super) plan: Arc<UnitPlan>,
@@ -53,8 +54,10 @@ pub(super) struct Held {
     pub(super) cage: Option<Cage>,
     /// Its keeper, where it is our child.
     pub(super) keeper: Option<Pid>,
+    /// A read end of its output, for the case that its keeper is killed.
+    pub(super) spare_output: Option<OwnedFd>,
     /// Nobody will tell `ECHILD`: its keeper is dead.
-    pub(super) orphaned: bool,
+    pub(super) orphaned: Option<Orphaned>,
     /// So many looks of a kill in a row have found nobody, and its keeper did not say so.
     pub(super) unsaid: u32,
     /// It is proven empty.
@@ -83,7 +86,8 @@ impl Held {
             leaf,
             cage: None,
             keeper: None,
-            orphaned: false,
+            spare_output: None,
+            orphaned: None,
             unsaid: 0,
             emptied: false,
             exit_told: false,
@@ -142,10 +146,11 @@ async fn listen(
     Ok(())
 }
 
-/// Tells once, as soon as one of these processes has ended.
+/// Tells once, as soon as one of these processes has ended, or when it is time.
 pub(super) fn tell_end(
     target: Target,
     processes: &[Pidfd],
+    at_latest: Option<Duration>,
     facts: mpsc::UnboundedSender<Fact>,
 ) -> AbortHandle {
     let (any, mut ended) = mpsc::channel(1);
@@ -155,7 +160,10 @@ pub(super) fn tell_end(
     spawn_local(async move {
         let _waits = AbortAll(waits);
         // None is left to wait for: that is worth a look as well.
-        let _ = ended.recv().await;
+        match at_latest {
+            Some(limit) => drop(tokio::time::timeout(limit, ended.recv()).await),
+            None => drop(ended.recv().await),
+        }
         let _ = facts.send(Fact::Ended(target));
     })
     .abort_handle()

@@ -21,6 +21,10 @@ pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
         let held = lives.get(&(unit.name.clone(), unit.life));
         let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };
         unit.processes = cage.census(&mut world, Depth::Tree).iter().map(Member::view).collect();
+        if held.is_some_and(|held| held.orphaned.is_some()) {
+            let also = unit.note.take().map_or_else(String::new, |note| format!("; {note}"));
+            unit.note = Some(format!("its keeper died, the supervisor watches it{also}"));
+        }
     }
 }
 

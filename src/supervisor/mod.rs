@@ -15,6 +15,7 @@ mod launch;
 mod life;
 mod look;
 mod nursery;
+mod orphaned;
 mod orphans;
 mod performer;
 mod ports;

@@ -36,7 +36,9 @@ impl Orphans {
         let zombies = proc::own_children().into_iter().filter_map(|child| proc::stat(child.get()));
         let zombies = zombies.filter(proc::Stat::is_gone).filter_map(|stat| stat.id());
         let (old, new): (BTreeSet<ProcId>, _) = zombies.partition(|id| self.seen.contains(id));
-        sys::reap(old.into_iter().map(|id| id.pid));
+        for orphan in old {
+            let _ = sys::reap(orphan);
+        }
         self.due = (!new.is_empty()).then(later);
         self.seen = new;
     }

@@ -13,10 +13,11 @@ use super::birth;
 use super::keepers::{self, Leaving, UNSAID};
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::nursery::Nursery;
+use super::orphaned::WATCHED_ENDS;
 use super::ports::Ports;
 use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
-use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
+use crate::domain::{Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::keeper::FromKeeper;
 use crate::machine::{Action, Event, Stack, Target};
 use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
@@ -26,9 +27,6 @@ use crate::sys::{self, cgroup};
 
 /// Last lines of a log that a failure is told with.
 pub(super) const TAIL_LINES: usize = 10;
-
-/// Handles on so many members are enough to learn that something has changed.
-const WATCHED_ENDS: usize = 256;
 
 /// Carries actions out.
 pub(super) struct Performer {
@@ -127,7 +125,7 @@ impl Performer {
         let held = lives.get_mut(&key)?;
         let (unit, life) = key;
         match told {
-            FromKeeper::Started { keeper, leader } => {
+            FromKeeper::Started { keeper, leader, output } => {
                 // A life that was taken over says it once more.
                 let first = held.cage.is_none();
                 let cage = held.cage.get_or_insert_with(|| {
@@ -137,6 +135,7 @@ impl Performer {
                     cage
                 });
                 cage.keeper = Some(keeper);
+                held.spare_output = output.and_then(|pipe| sys::pipe::held_by(keeper.pid.get(), pipe));
                 first.then_some(Event::Started { unit, life, leader })
             }
             FromKeeper::NotStarted { why } => {
@@ -167,28 +166,6 @@ impl Performer {
         }
     }
 
-    /// The connection to a keeper ended: it said all and ends, or it was killed and nobody will tell `ECHILD`.
-    fn keeper_gone(&mut self, key: Key) -> Option<Event> {
-        let mut lives = self.lives.borrow_mut();
-        let held = lives.get_mut(&key)?;
-        if let Some(keeper) = held.keeper.take() {
-            self.leaving.add(keeper, held.cage.as_ref().and_then(|cage| cage.keeper));
-        }
-        if held.emptied {
-            return None;
-        }
-        held.orphaned = true;
-        let (unit, life) = key;
-        let Some(cage) = &mut held.cage else {
-            let why = Failure::Start { reason: "its keeper died before it had started".to_owned() };
-            return Some(Event::NotStarted { unit, life, why });
-        };
-        tracing::warn!(%unit, "a keeper died; its processes are watched from here");
-        cage.keeper = None;
-        let _ = self.facts.send(Fact::Ended(Target::Life { unit, life }));
-        None
-    }
-
     /// Something of a target has ended. With a living keeper only that is worth telling; else this is the only look.
     fn member_ended(&mut self, target: Target) -> Option<Event> {
         let Target::Life { unit, life } = &target else {
@@ -198,30 +175,16 @@ impl Performer {
             }
             return Some(Event::Stirred { target });
         };
-        let mut lives = self.lives.borrow_mut();
+        let lives = Rc::clone(&self.lives);
+        let mut lives = lives.borrow_mut();
         let held = lives.get_mut(&(unit.clone(), *life))?;
-        let cage = held.cage.as_mut()?;
-        if !held.orphaned {
-            keepers::wake(cage);
-            // A keeper that has ended too has said all: what it said is on its way, and there is nobody to ask.
-            let kept = cage.is_kept();
-            return kept.then_some(Event::Stirred { target });
+        if held.orphaned.is_some() {
+            return self.look_at_orphaned(held, target);
         }
-        sys::reap(cage.ledger.iter().map(|member| member.pid));
-        if !held.exit_told && !sys::proc::is_alive(cage.leader) {
-            held.exit_told = true;
-            // The look at the members comes after the leader's end was told.
-            let _ = self.facts.send(Fact::Ended(target.clone()));
-            let tail = tail_from(&self.dir.log(unit), &held.log_from, TAIL_LINES);
-            return Some(Event::Exited { unit: unit.clone(), life: *life, exit: Exit::Unknown, tail });
-        }
-        if cage.is_empty() {
-            held.emptied = true;
-            return Some(Event::Emptied { target });
-        }
-        let watched = cage.watch(WATCHED_ENDS, Depth::Full);
-        held.waiter = Some(tell_end(target.clone(), &watched, self.facts.clone()));
-        Some(Event::Stirred { target })
+        let cage = held.cage.as_ref()?;
+        keepers::wake(cage);
+        // A keeper that has ended too has said all: what it said is on its way, and there is nobody to ask.
+        cage.is_kept().then_some(Event::Stirred { target })
     }
 
     /// Begins what the machine asks for.
@@ -355,7 +318,7 @@ impl Performer {
         match target {
             Target::Strays => {
                 if let Some((strays, waiter)) = &mut self.strays {
-                    let next = tell_end(target.clone(), &strays.watch(WATCHED_ENDS), facts);
+                    let next = tell_end(target.clone(), &strays.watch(WATCHED_ENDS), None, facts);
                     if let Some(last) = waiter.replace(next) {
                         last.abort();
                     }
@@ -365,12 +328,12 @@ impl Performer {
                 let mut lives = self.lives.borrow_mut();
                 let Some(held) = lives.get_mut(&(unit.clone(), *life)) else { return };
                 let Some(cage) = &held.cage else { return };
-                let depth = if held.orphaned { Depth::Full } else { Depth::Tree };
+                let depth = if held.orphaned.is_some() { Depth::Full } else { Depth::Tree };
                 let watched = cage.watch(WATCHED_ENDS, depth);
-                if watched.is_empty() && !held.orphaned {
+                if watched.is_empty() && held.orphaned.is_none() {
                     return;
                 }
-                if let Some(last) = held.waiter.replace(tell_end(target.clone(), &watched, facts)) {
+                if let Some(last) = held.waiter.replace(tell_end(target.clone(), &watched, None, facts)) {
                     last.abort();
                 }
             }

@@ -60,11 +60,8 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     cage.cgroup = leaf_of(record);
     cage.ledger.extend(record.members.iter().copied());
     let socket = sys::socket::connect(&intent.socket).ok();
-    if socket.is_none() {
-        cage.keeper = None;
-        if cage.is_empty() {
-            return None;
-        }
+    if socket.is_none() && cage.is_empty() {
+        return None;
     }
     let log = Position::now(&performer.dir.log(&key.0)).unwrap_or_default();
     let mut held = Held::new(Arc::new(intent.plan.clone()), intent.mark.clone(), None, log);
@@ -74,12 +71,14 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     if let Some(socket) = socket {
         converse(key.clone(), socket, None, performer.facts.clone());
     } else {
-        held.orphaned = true;
+        // A keeper that lives and only cannot be reached (its socket was removed) goes on reading.
+        let reads = !held.cage.as_ref().is_some_and(Cage::is_kept);
+        performer.hold_orphaned(&mut held, Some(record), reads);
         held.exit_told = record.exit.is_some();
         let target = Target::Life { unit: key.0.clone(), life: key.1 };
         let _ = performer.facts.send(Fact::Ended(target));
     }
-    let orphaned = held.orphaned;
+    let orphaned = held.orphaned.is_some();
     performer.lives.borrow_mut().insert(key.clone(), held);
     Some(Event::Adopted(Box::new(Adopted {
         plan: intent.plan.clone(),

@@ -5,7 +5,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::domain::Pid;
+use crate::domain::{Exit, Pid, ProcId};
+use crate::sys::exit::exit_of_raw;
+use crate::sys::proc;
 
 /// This program, to be started once more under the name `devstack`.
 ///
@@ -35,13 +37,20 @@ pub fn leave_terminal() {
     let _ = rustix::process::setsid();
 }
 
-/// Takes the exit of these processes where they have become children of this process (orphans of a dead keeper land
-/// on the subreaper above it); the others are left alone.
-pub fn reap(processes: impl IntoIterator<Item = Pid>) {
-    for process in processes {
-        // SAFETY: no status is asked for; a number that is not a child's is answered with ECHILD.
-        unsafe { libc::waitpid(process.get(), std::ptr::null_mut(), libc::WNOHANG) };
+/// Takes the exit of this process where it has ended as a child of this process (orphans of a dead keeper land on the
+/// subreaper above it); whatever else it is, it is left alone.
+#[must_use]
+pub fn reap(process: ProcId) -> Option<Exit> {
+    // Another child may have the number by now. One that has ended keeps its number until it is reaped here.
+    let ended =
+        proc::stat(process.pid.get()).is_some_and(|stat| stat.start == process.start && stat.is_gone());
+    if !ended {
+        return None;
     }
+    let mut status = 0;
+    // SAFETY: the status is a local that outlives the call; a number that is not a child's is answered with ECHILD.
+    let taken = unsafe { libc::waitpid(process.pid.get(), &raw mut status, libc::WNOHANG) };
+    (taken > 0).then(|| exit_of_raw(status))
 }
 
 /// Waits for the end of a child that is ending, at most so long, and takes its exit. Whether it has ended.

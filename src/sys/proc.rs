@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Pid, ProcId};
+use crate::domain::{Exit, Pid, ProcId};
 
 pub use stat::{RunState, Stat, parse_stat, visible};
 
@@ -39,6 +39,16 @@ pub fn identify(pid: Pid) -> Option<ProcId> {
 #[must_use]
 pub fn is_alive(id: ProcId) -> bool {
     stat(id.pid.get()).is_some_and(|stat| stat.start == id.start && !stat.is_gone())
+}
+
+/// How a process of this user ended that nobody has reaped yet.
+#[must_use]
+pub fn exit_of_zombie(id: ProcId) -> Option<Exit> {
+    // The kernel tells others nothing, by a 0 that means no success.
+    if uid(id.pid.get()) != Some(super::users::own_uid()) {
+        return None;
+    }
+    os::exit_of_zombie(id)
 }
 
 /// The numbers of all processes that can be seen.

@@ -11,6 +11,8 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::stat::{Stat, parse_stat};
+use crate::domain::{Exit, ProcId};
+use crate::sys::exit::exit_of_raw;
 
 /// `/proc` itself, opened once: paths below it are short, and a later chroot or mount does not mislead us.
 fn root() -> Option<BorrowedFd<'static>> {
@@ -85,6 +87,17 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
     let mut line = [0_u8; 2048];
     let length = rustix::io::read(&fd, &mut line).ok()?;
     parse_stat(line.get(..length)?, page_size())
+}
+
+pub(super) fn exit_of_zombie(id: ProcId) -> Option<Exit> {
+    let line = read(&format!("{}/stat", id.pid), 2048).ok()?;
+    let stat = parse_stat(&line, page_size()).filter(|stat| stat.start == id.start && stat.is_gone())?;
+    debug_assert_eq!(stat.pid, id.pid.get());
+    // The last field; on kernels that had more, it would be another.
+    let text = std::str::from_utf8(&line).ok()?.trim_end();
+    let fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let (count, last) = fields.fold((0, ""), |(count, _), field| (count + 1, field));
+    (count == 50).then(|| last.parse().ok().map(exit_of_raw)).flatten()
 }
 
 fn page_size() -> u64 {

@@ -5,12 +5,11 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 
 use crate::domain::{Exit, Pid, Signal};
-use crate::sys::exit::exit_of_raw;
 
-/// What `waitpid` told.
+/// What the kernel told about the children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaped {
-    /// A child ended and is gone now.
+    /// This child ended so, and waits to be reaped.
     Child(Pid, Exit),
     /// Children live, none has ended.
     NoneYet,
@@ -18,17 +17,22 @@ pub enum Reaped {
     NoChild,
 }
 
-/// Reaps one child that has ended. Never blocks.
-pub fn reap() -> io::Result<Reaped> {
+/// A child that has ended and is not reaped yet: nobody else can take its number or its exit. Never blocks.
+pub fn ended() -> io::Result<Reaped> {
     loop {
-        let mut status = 0;
-        // SAFETY: the status is a local that outlives the call.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-        if let Some(pid) = Pid::new(pid) {
-            return Ok(Reaped::Child(pid, exit_of_raw(status)));
-        }
-        if pid == 0 {
-            return Ok(Reaped::NoneYet);
+        // SAFETY: all fields are plain data, for which zero is a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: the structure is a local that outlives the call.
+        let result = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
+        if result == 0 {
+            // SAFETY: filled by `waitid`, or left zero where no child has ended.
+            let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+            let exit = match info.si_code {
+                libc::CLD_EXITED => Exit::Code(status),
+                _ => Exit::Signal(Signal::from_number(status)),
+            };
+            return Ok(Pid::new(pid).map_or(Reaped::NoneYet, |pid| Reaped::Child(pid, exit)));
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
@@ -37,6 +41,12 @@ pub fn reap() -> io::Result<Reaped> {
             _ => return Err(error),
         }
     }
+}
+
+/// Reaps a child that has [`ended`].
+pub fn reap(child: Pid) {
+    // SAFETY: no status is asked for; a number that is not a child's is answered with ECHILD.
+    unsafe { libc::waitpid(child.get(), std::ptr::null_mut(), libc::WNOHANG) };
 }
 
 /// From now on, orphans among the descendants become children of this process (Linux 3.4); elsewhere `Unsupported`.

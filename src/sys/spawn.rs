@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use super::signals::{self, Blocked};
@@ -28,6 +28,8 @@ pub struct Launch {
     pub stdin: OwnedFd,
     /// Its standard output and error.
     pub output: OwnedFd,
+    /// The read end of its output, which it keeps beside the write end: while it lives, the pipe does.
+    pub read_end: Option<RawFd>,
     /// A descriptor that it keeps.
     pub mark: Option<OwnedFd>,
     /// The cgroup that it is born in.
@@ -245,9 +247,10 @@ impl<'a> Prepared<'a> {
             }
         }
         close_all_but_standard_on_exec();
-        if let Some(mark) = &launch.mark {
-            // SAFETY: the descriptor is open.
-            unsafe { libc::fcntl(mark.as_raw_fd(), libc::F_SETFD, 0) };
+        let mark = launch.mark.as_ref().map(AsRawFd::as_raw_fd);
+        for kept in [mark, launch.read_end].into_iter().flatten() {
+            // SAFETY: numbers only; the descriptors are open.
+            unsafe { libc::fcntl(kept, libc::F_SETFD, 0) };
         }
         Ok(())
     }

@@ -117,7 +117,7 @@ impl Keeper {
     /// The leader, once it runs.
     pub(crate) fn leader(&mut self) -> ProcId {
         match self.next() {
-            Some(FromKeeper::Started { keeper, leader }) => {
+            Some(FromKeeper::Started { keeper, leader, .. }) => {
                 assert_eq!(u32::try_from(keeper.pid.get()), Ok(self.child.id()));
                 leader
             }
@@ -176,7 +176,9 @@ impl Keeper {
 
     pub(crate) fn record(&self) -> Vec<RecordLine> {
         let text = fs::read_to_string(&self.world.spec.record).expect("a record");
-        text.lines().map(|line| serde_json::from_str(line).expect("a line that is known")).collect()
+        // Each line begins on a line of its own, whatever a writer before left torn.
+        let lines = text.lines().filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_str(line).expect("a line that is known")).collect()
     }
 
     /// All files of the log, the oldest first, as one.

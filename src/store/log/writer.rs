@@ -1,7 +1,8 @@
 //! Writes a log: as fast as the disk, in bounded memory, and never in the way of the service.
 //!
-//! Most bytes go from the pipe to the file inside the kernel. Only near the end of a file, where a place between two
-//! lines must be found for the next one to begin, they are looked at. What cannot be written (the disk is full) is taken
+//! Bytes go from the pipe to the file inside the kernel: they leave the one by being in the other, so that none is lost
+//! wherever this process is killed. Near the end of a file, where a place between two lines must be found for the next one
+//! to begin, they are looked at first. What cannot be written (the disk is full) is taken
 //! from the pipe all the same, counted, and said in the log once there is room again.
 
 use std::fs::{File, OpenOptions};
@@ -28,6 +29,8 @@ pub trait Source {
     /// Moves up to `most` bytes to the file without looking at them; `Unsupported` where that cannot be done,
     /// `WouldBlock` where nothing is there, 0 at the end. Other errors are the file's.
     fn move_to(&mut self, file: &File, most: usize) -> io::Result<usize>;
+    /// Copies what is next into the buffer and takes nothing away; otherwise as `move_to`.
+    fn look(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Reads; `WouldBlock` where nothing is there, 0 at the end.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 }
@@ -83,15 +86,11 @@ impl LogWriter {
         if !self.recover(now, false) {
             return self.discard(source, most);
         }
-        let room = usize::try_from(self.max_size.saturating_sub(self.size)).unwrap_or(usize::MAX);
-        if self.movable && room > WINDOW {
-            self.times.stamp(self.size, now);
-            match source.move_to(&self.file, most.min(room - WINDOW)) {
-                Ok(count) => {
-                    self.size += count as u64;
-                    self.line_ended = None;
-                    return Ok(count);
-                }
+        while self.movable {
+            match self.move_on(source, most, now) {
+                Ok(Some(count)) => return Ok(count),
+                // A new file has begun.
+                Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => self.movable = false,
                 Err(error) => {
@@ -108,6 +107,52 @@ impl LogWriter {
         }
         self.buffer = buffer;
         count
+    }
+
+    /// Moves once, without bytes in this process's hands. `None`: nothing was moved, but a new file has begun.
+    fn move_on(&mut self, source: &mut impl Source, most: usize, now: WallTime) -> io::Result<Option<usize>> {
+        let room = usize::try_from(self.max_size.saturating_sub(self.size)).unwrap_or(usize::MAX);
+        if room > WINDOW {
+            self.times.stamp(self.size, now);
+            let count = source.move_to(&self.file, most.min(room - WINDOW))?;
+            self.size += count as u64;
+            self.line_ended = None;
+            return Ok(Some(count));
+        }
+        self.buffer.resize(BUFFER, 0);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let moved = self.move_seen(source, &mut buffer[..most.min(WINDOW)], now);
+        // A file that is far from its end needs no buffer.
+        if self.size > 0 || self.max_size <= WINDOW as u64 {
+            self.buffer = buffer;
+        }
+        moved
+    }
+
+    /// Looks at what is next, and moves it up to where the next file begins.
+    fn move_seen(
+        &mut self,
+        source: &mut impl Source,
+        buffer: &mut [u8],
+        now: WallTime,
+    ) -> io::Result<Option<usize>> {
+        let count = source.look(buffer)?;
+        let data = &buffer[..count];
+        let cut = self.next_file_begins(data);
+        let here = cut.unwrap_or(count);
+        if here > 0 {
+            self.times.stamp(self.size, now);
+            let moved = source.move_to(&self.file, here)?;
+            self.size += moved as u64;
+            self.line_ended = moved.checked_sub(1).map(|last| data[last] == b'\n');
+            if moved < here {
+                return Ok(Some(moved));
+            }
+        }
+        if cut.is_some() {
+            self.rotate();
+        }
+        Ok(Some(here).filter(|here| *here > 0 || cut.is_none()))
     }
 
     /// Says what is lost, if it can be said now. For the end, when no further output will come.
@@ -187,10 +232,6 @@ impl LogWriter {
         let fresh = make_room(&self.path, self.max_files).and_then(|()| self.reopen());
         if fresh.is_err() {
             self.max_size = self.max_size.max(WINDOW as u64).saturating_add(self.size);
-        }
-        // A file that is far from its end needs no buffer.
-        if self.movable && self.max_size > WINDOW as u64 {
-            self.buffer = Vec::new();
         }
     }
 

@@ -38,7 +38,17 @@ impl Source for Chunks {
         Ok(bytes.len())
     }
 
+    fn look(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let next = self.left.front().map_or(&[][..], |chunk| &chunk[..chunk.len().min(buffer.len())]);
+        buffer[..next.len()].copy_from_slice(next);
+        Ok(next.len())
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        assert!(
+            !self.movable,
+            "what can be moved is never taken into the hand: it would be lost with this process"
+        );
         let bytes = self.take(buffer.len());
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
@@ -90,7 +100,7 @@ fn files_begin_with_a_line_and_lose_nothing() {
             assert!(file.len() as u64 <= max_size + width as u64, "{} bytes", file.len());
         }
         assert!(files.concat() == text, "the same bytes");
-        assert_eq!(source.moved > 0, movable && max_size > WINDOW as u64);
+        assert_eq!(source.moved > 0, movable);
     }
 }
 

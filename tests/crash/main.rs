@@ -1,0 +1,10 @@
+//! devstack is killed, in any of its parts and at any moment: what runs is taken over or ended, once each, and no line that
+//! a service has written is lost. The judges are the process table and the services' own copies of what they said.
+#![cfg(target_os = "linux")]
+
+mod ends;
+mod kills;
+mod output;
+#[allow(dead_code, reason = "shared with the tests of stops, which need more of it")]
+#[path = "../stop/world.rs"]
+mod world;
