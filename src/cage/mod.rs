@@ -9,6 +9,7 @@ mod evidence;
 mod guard;
 mod holder;
 mod life;
+mod lost;
 mod marks;
 mod safety;
 mod stop;
@@ -18,6 +19,7 @@ mod world;
 
 pub use holder::{Claim, claim, holder, holders, listening};
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
+pub use lost::lost_secret;
 pub use marks::{MARK_DESCRIPTOR, memfd_name};
 pub use safety::{Facts, Refusal, Verdict, may_signal};
 pub use stray::{Hearth, Sought, StackFacts, Strays, seek, strays};

@@ -144,7 +144,7 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
             ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _) | ClientError::Silent,
         ) => {
             let dir = stack.dir.clone();
-            let ended = supervisor::down(dir, call, async |inline| {
+            let ended = supervisor::down(dir, stack.file.clone(), call, async |inline| {
                 let calls = inline.calls.clone();
                 let by_force = async |_, _| {
                     let answers = Answers { accepted: oneshot::channel().0, reply: oneshot::channel().0 };

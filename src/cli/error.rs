@@ -63,8 +63,8 @@ pub enum CliError {
     AlreadyRunning {
         /// What.
         what: String,
-        /// Its process number.
-        pid: Option<i32>,
+        /// By what it is known to run.
+        found: String,
     },
     /// The supervisor ended while the command waited for it.
     #[error("the supervisor died")]
@@ -97,6 +97,8 @@ pub enum CliError {
         found: u32,
         /// The newest version that is understood here.
         known: u32,
+        /// The supervisor that lives, if one does.
+        supervisor: Option<i32>,
     },
     /// The container engine does not answer.
     #[error("no container engine answers")]
@@ -303,10 +305,11 @@ impl CliError {
                     .saw("held by", format!("{command}{}{age}", pid(number)))
                     .hint("wait for it, or end it with Ctrl-C where it runs")
             }
-            Self::AlreadyRunning { what, pid: number } => {
+            Self::AlreadyRunning { what, found } => {
                 Problem::new("DS050", format!("{what} is already running"))
-                    .saw("found", format!("{what}{}", pid(number)))
-                    .hint("devstack ps")
+                    .saw("found", found)
+                    .hint("devstack ps    (shows it)")
+                    .hint("devstack down  (ends it; then devstack up)")
             }
             Self::SupervisorDied { pid: number, tail } => {
                 let tail = if tail.is_empty() { vec!["(it wrote nothing)".to_owned()] } else { tail.clone() };
@@ -327,11 +330,16 @@ impl CliError {
                 problem.hint("devstack down  (ends it, and does its work itself)")
             }
             Self::NoProcess { reason, crowd } => no_process("the supervisor", reason, crowd),
-            Self::NewerState { path, found, known } => {
-                Problem::new("DS045", "the state was written by a newer devstack")
+            Self::NewerState { path, found, known, supervisor } => {
+                let problem = Problem::new("DS045", "the state was written by a newer devstack")
                     .saw("file", path)
                     .saw("version", format!("{found}; this devstack knows {known} and older"))
-                    .hint("use the newer devstack: this one touches nothing")
+                    .hint("use the newer devstack: this one touches nothing");
+                match supervisor {
+                    // Of every version: SIGTERM to it ends its stack.
+                    Some(pid) => problem.hint(format!("kill {pid}  (its supervisor: ends the stack)")),
+                    None => problem,
+                }
             }
             Self::NoEngine { engine, answer } => Problem::new("DS046", "no container engine answers")
                 .saw(engine, answer)

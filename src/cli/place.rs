@@ -6,11 +6,12 @@ use super::args::Cli;
 use super::exit::CliError;
 use super::load::{self, LoadError, Loaded, Where};
 use super::reach::{self, Wake};
+use crate::cage::lost_secret;
 use crate::control::{Client, ClientError};
 use crate::domain::{Mark, ProcId, StackName, StackView, UnitName};
 use crate::plan::{AutoPorts, Plan};
 use crate::show::Door;
-use crate::store::{Home, HomeError, Lock, StackDir, StackFile, read_records};
+use crate::store::{Home, HomeError, Lock, StackDir, StackFile, directory_at, read_records};
 use crate::supervisor;
 use crate::sys;
 
@@ -34,7 +35,7 @@ impl Place {
     pub(super) fn new(cli: &Cli) -> Result<Self, CliError> {
         let here = match &cli.global.dir {
             Some(dir) => dir.clone(),
-            None => std::env::current_dir()
+            None => present_dir()
                 .map_err(|source| CliError::Io { what: "the present directory".to_owned(), source })?,
         };
         let place = match cli.file() {
@@ -68,41 +69,106 @@ impl Place {
         if let Some(file) = dir.read_stack().map_err(home_error)? {
             return Ok(Stack { dir, file });
         }
-        let secret = Mark::from_random(sys::random_bytes()?);
-        let mut file = StackFile::new(plan.stack.clone(), plan.manifest.clone(), secret);
+        let mut file = StackFile::new(plan.stack.clone(), plan.manifest.clone(), self.secret(&plan.dir)?);
         file.auto_ports.clone_from(&loaded.auto_ports);
         dir.write_stack(&file).map_err(home_error)?;
         Ok(Stack { dir, file })
     }
 
-    /// The stack of this manifest, if it was ever used; its manifest may be broken.
+    /// The stack of this manifest, if it was ever used; its manifest may be broken, unreadable or gone.
     pub(super) fn find(&self) -> Result<Option<Stack>, CliError> {
         let manifest = match self.manifest() {
             Ok(manifest) => manifest,
             // It was deleted since: its processes must be seen and ended all the same.
-            Err(error @ CliError::NoManifest { .. }) => return self.remembered().ok_or(error).map(Some),
-            Err(error) => return Err(error),
+            Err(error) => return self.remembered()?.ok_or(error).map(Some),
         };
-        let Some(dir) = self.home.find(&manifest).map_err(home_error)? else { return Ok(None) };
-        let file = dir.read_stack().map_err(home_error)?;
-        Ok(file.map(|file| Stack { dir, file }))
+        match self.known(&manifest)? {
+            Some(stack) => Ok(Some(stack)),
+            None => self.moved(&manifest),
+        }
+    }
+
+    /// The stack whose manifest is, or was, at this path.
+    fn known(&self, manifest: &Path) -> Result<Option<Stack>, CliError> {
+        let Some(dir) = self.home.find(manifest).map_err(home_error)? else { return Ok(None) };
+        match dir.read_stack() {
+            Ok(Some(file)) => return Ok(Some(Stack { dir, file })),
+            // What cannot be read is damaged: no reason to keep processes alive.
+            Ok(None) | Err(HomeError::Io { .. }) => {}
+            Err(error) => return Err(home_error(error)),
+        }
+        if !dir.was_used() {
+            return Ok(None);
+        }
+        // Damaged: what the records of its lives and its processes themselves tell is enough to see and to end it.
+        let unnamed = || CliError::Bug(format!("{} names no stack", dir.state.display()));
+        let secret = self.secret(manifest.parent().unwrap_or(manifest))?;
+        let file = StackFile::new(dir.name().ok_or_else(unnamed)?, manifest.to_owned(), secret);
+        Ok(Some(Stack { dir, file }))
+    }
+
+    /// Refuses an `up` beside processes of this stack that it could not take over: a second one of each would follow.
+    pub(super) fn check_nothing_older_runs(&self, plan: &Plan, door: &Door) -> Result<(), CliError> {
+        let running = |what: String, found: String| Err(CliError::AlreadyRunning { what, found });
+        match self.find()? {
+            Some(stack) if stack.file.manifest != plan.manifest && stack.runs(door) => running(
+                format!("{}, before its directory was moved,", plan.stack),
+                format!("it was started from {}", stack.file.dir().display()),
+            ),
+            Some(stack) if stack.dir.read_stack().is_ok_and(|file| file.is_some()) => Ok(()),
+            // Nothing to read: there may be records to take over, else there may be processes all the same.
+            found => {
+                let recorded =
+                    found.is_some_and(|stack| read_records(&stack.dir).is_ok_and(|all| !all.is_empty()));
+                match lost_secret(&plan.dir, &self.secrets()?) {
+                    Some(_) if !recorded => running(
+                        plan.stack.to_string(),
+                        format!(
+                            "processes that were started from {}; the record of them is lost",
+                            plan.dir.display()
+                        ),
+                    ),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The secret of a stack that nothing is known of: what lives of it has it, else it is new.
+    fn secret(&self, dir: &Path) -> Result<Mark, CliError> {
+        match lost_secret(dir, &self.secrets()?) {
+            Some(secret) => Ok(secret),
+            None => Ok(Mark::from_random(sys::random_bytes()?)),
+        }
+    }
+
+    fn secrets(&self) -> Result<Vec<Mark>, CliError> {
+        Ok(self.all()?.into_iter().map(|stack| stack.file.secret).collect())
     }
 
     /// The stack whose manifest was here, or in the nearest directory above.
-    fn remembered(&self) -> Option<Stack> {
-        let mut stacks = self.all().ok()?;
-        let of = |stacks: &[Stack], path: &Path| stacks.iter().position(|stack| stack.file.manifest == path);
-        let found = match &self.sought {
+    fn remembered(&self) -> Result<Option<Stack>, CliError> {
+        let places: Vec<PathBuf> = match &self.sought {
             Where::Exactly(path) => {
                 let path = load::real_place(path);
-                load::candidates(&path).chain([path]).find_map(|path| of(&stacks, &path))
+                load::candidates(&path).chain([path]).collect()
             }
-            Where::Above(dir) => {
-                let dir = load::real_place(dir);
-                dir.ancestors().flat_map(load::candidates).find_map(|path| of(&stacks, &path))
-            }
+            Where::Above(dir) => load::real_place(dir).ancestors().flat_map(load::candidates).collect(),
         };
-        found.map(|index| stacks.swap_remove(index))
+        for manifest in places {
+            if let Some(stack) = self.known(&manifest)? {
+                return Ok(Some(stack));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The stack that this manifest's directory had under the path that it was moved away from.
+    fn moved(&self, manifest: &Path) -> Result<Option<Stack>, CliError> {
+        let Some(here) = manifest.parent().and_then(directory_at) else { return Ok(None) };
+        let was_here =
+            |stack: &Stack| stack.file.checkout == Some(here) && directory_at(stack.file.dir()) != Some(here);
+        Ok(self.all()?.into_iter().find(was_here))
     }
 
     /// The stack of this manifest, or "not running".
@@ -157,13 +223,25 @@ impl Stack {
         }))?;
         match told {
             Ok(view) => Ok(view),
-            Err(ClientError::Absent) => Ok(supervisor::look(&self.dir)?),
+            Err(ClientError::Absent) => Ok(supervisor::look(&self.dir, &self.file)?),
             Err(ClientError::Silent) => {
                 door.say(&reach::silence(&self.dir));
-                Ok(supervisor::look(&self.dir)?)
+                Ok(supervisor::look(&self.dir, &self.file)?)
             }
             Err(error) => Err(self.client_error(error)),
         }
+    }
+
+    /// Whether another directory stands in the place of the one that the last `up` was called for.
+    pub(super) fn was_replaced(&self, plan: &Plan) -> bool {
+        self.file.checkout.is_some_and(|before| directory_at(&plan.dir).is_some_and(|now| now != before))
+    }
+
+    /// Whether anything of it runs.
+    pub(super) fn runs(&self, door: &Door) -> bool {
+        self.view(door).is_ok_and(|view| {
+            view.supervisor.is_some() || view.services.iter().any(|unit| !unit.processes.is_empty())
+        })
     }
 
     /// What a broken conversation means.
@@ -184,6 +262,14 @@ impl Stack {
             ClientError::Refused(..) | ClientError::Garbled(_) => CliError::Bug(error.to_string()),
         }
     }
+}
+
+/// The present directory; where it was deleted, what the shell calls it: a stack that ran there can be ended from there.
+fn present_dir() -> std::io::Result<PathBuf> {
+    std::env::current_dir().or_else(|error| {
+        let told = std::env::var_os("PWD").map(PathBuf::from);
+        told.filter(|dir| dir.is_absolute()).ok_or(error)
+    })
 }
 
 /// The automatic ports of the last time. While nothing of the stack runs, one that a stranger has taken is given up.
@@ -230,6 +316,7 @@ pub(super) fn check_names(plan: &Plan, names: &[UnitName]) -> Result<(), CliErro
 pub(super) fn home_error(error: HomeError) -> CliError {
     match error {
         HomeError::Newer { path, found } => CliError::NewerState {
+            supervisor: Lock::holder(&path.with_file_name(crate::store::LOCK)),
             path: path.display().to_string(),
             found,
             known: crate::store::STATE_VERSION,

@@ -88,9 +88,15 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         return dry_run(place, door, &loaded, &units, wish);
     }
     let begun = clock::wall();
+    place.check_nothing_older_runs(&loaded.plan, door)?;
     let stack = place.open(&loaded)?;
+    let replaced = stack.was_replaced(&loaded.plan) && stack.runs(door);
+    if replaced {
+        door.say("another checkout stands here since the last `up`: what runs is started anew\n");
+    }
+    let recreate = wish.recreate || replaced;
     let dir = loaded.plan.dir.display().to_string();
-    let (ended, view) = block_on(bring_up(&stack, door, loaded, units, wish))??;
+    let (ended, view) = block_on(bring_up(&stack, door, loaded, units, recreate, wish))??;
     let mut report = match ended.reply {
         Reply::Up(report) => report,
         Reply::Busy => return Err(reach::held(&stack)),
@@ -124,10 +130,11 @@ async fn bring_up(
     door: &Door,
     loaded: Loaded,
     units: Vec<UnitName>,
+    recreate: bool,
     wish: &Wish,
 ) -> Result<(Ended, StackView), CliError> {
     let mut interrupts = Interrupts::listen()?;
-    let recreate = match (wish.recreate, wish.services.is_empty()) {
+    let recreate = match (recreate, wish.services.is_empty()) {
         (false, _) => Vec::new(),
         (true, true) => units.clone(),
         (true, false) => wish.services.clone(),

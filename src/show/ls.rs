@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::paint::{Paint, Tone};
 use super::table::{Align, Cell, Table};
+use super::text;
 use crate::domain::StackName;
 
 /// One stack as its ledger and its supervisor tell it.
@@ -69,5 +70,10 @@ pub fn table(paint: &Paint, stacks: &[Listed]) -> String {
             format!("{}{gone}", stack.dir).into(),
         ]);
     }
-    table.render(paint)
+    let left = stacks.iter().filter(|stack| !stack.dir_exists && stack.word() != "stopped");
+    let remedies = left.map(|stack| {
+        let dir = text::shell_path(&stack.dir, None);
+        paint.tone(Tone::Dim, &format!("its directory is gone: devstack down -f {dir}")) + "\n"
+    });
+    table.render(paint) + &remedies.collect::<String>()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::plan::{AutoPorts, Plan, fnv1a};
 
 /// `sockaddr_un` holds 108 bytes; a stack's own part of a socket path needs about 45 of them.
 const LONGEST_RUNTIME_ROOT: usize = 60;
+
+/// The lock of the supervisor, in the state directory.
+pub const LOCK: &str = "supervisor.lock";
 
 /// Written into every state file; a higher number means a newer devstack wrote it.
 pub const STATE_VERSION: u32 = 1;
@@ -87,6 +91,19 @@ pub struct StackFile {
     /// The plan of the last `up`.
     #[serde(default)]
     pub plan: Option<Plan>,
+    /// The manifest's directory itself, whatever it is called: known again where it was moved, and missed where another
+    /// was put in its place.
+    #[serde(default)]
+    pub checkout: Option<DirectoryId>,
+}
+
+/// A directory as the file system knows it: device and inode.
+pub type DirectoryId = (u64, u64);
+
+/// Which directory is at a path now.
+#[must_use]
+pub fn directory_at(path: &Path) -> Option<DirectoryId> {
+    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// What every version of the format has.
@@ -101,6 +118,7 @@ impl StackFile {
     pub fn new(name: StackName, manifest: PathBuf, secret: Mark) -> Self {
         Self {
             version: STATE_VERSION,
+            checkout: manifest.parent().and_then(directory_at),
             name,
             manifest,
             secret,
@@ -151,10 +169,11 @@ impl Home {
 
     /// The directories of the stack with this manifest, made where they are missing.
     pub fn open(&self, manifest: &Path, name: &StackName) -> Result<StackDir, HomeError> {
-        if let Some(dir) = self.find(manifest)? {
+        let hash = stack_hash(manifest);
+        if let Some(dir) = self.of_hash(&hash)? {
+            self.check_runtime(&dir)?;
             return Ok(dir);
         }
-        let hash = stack_hash(manifest);
         let short: String = name.as_str().chars().take(30).map(|c| if c == ' ' { '-' } else { c }).collect();
         let dir = self.stack_dir(self.state.join(format!("{short}-{hash}")), hash);
         for path in [&dir.state, &dir.state.join("lives"), &dir.state.join("logs")] {
@@ -165,16 +184,23 @@ impl Home {
     }
 
     /// The directories of the stack with this manifest, if it was ever used.
+    ///
+    /// Where its directory of sockets cannot be used (somebody planted one, a file is in the way), nothing of it is
+    /// touched: then there is none that could be met, and whoever ends the stack works without.
     pub fn find(&self, manifest: &Path) -> Result<Option<StackDir>, HomeError> {
-        let hash = stack_hash(manifest);
-        let found = self.all()?.into_iter().find(|dir| dir.hash == hash);
-        if let Some(dir) = &found {
-            self.check_runtime(dir)?;
+        let Some(mut dir) = self.of_hash(&stack_hash(manifest))? else { return Ok(None) };
+        if self.check_runtime(&dir).is_err() {
+            dir.runtime = dir.state.join("run");
         }
-        Ok(found)
+        Ok(Some(dir))
     }
 
-    /// The directories of every stack of this user.
+    fn of_hash(&self, hash: &str) -> Result<Option<StackDir>, HomeError> {
+        let found = self.all()?.into_iter().find(|dir| dir.hash == hash);
+        found.map(|dir| check_private(&dir.state).map(|()| dir)).transpose()
+    }
+
+    /// The directories of every stack of this user; whether each can be used is not looked at.
     pub fn all(&self) -> Result<Vec<StackDir>, HomeError> {
         let entries = match fs::read_dir(&self.state) {
             Ok(entries) => entries,
@@ -187,7 +213,6 @@ impl Home {
             let hash = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(_, hash)| hash);
             let hash = hash.filter(|hash| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
             if let Some(hash) = hash {
-                check_private(&entry.path())?;
                 found.push(self.stack_dir(entry.path(), hash.to_owned()));
             }
         }
@@ -250,7 +275,7 @@ impl StackDir {
     /// The lock that a supervisor (or a command that does its work) holds for as long as it lives.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
-        self.state.join("supervisor.lock")
+        self.state.join(LOCK)
     }
 
     /// The lock held while a client starts a supervisor.
@@ -275,6 +300,20 @@ impl StackDir {
     #[must_use]
     pub fn read_last_view(&self) -> Option<StackView> {
         serde_json::from_slice(&read_whole(&self.last_view()).ok()?).ok()
+    }
+
+    /// The stack's name as the directory tells it, where nothing else does.
+    #[must_use]
+    pub fn name(&self) -> Option<StackName> {
+        let name = self.state.file_name()?.to_str()?.rsplit_once('-')?.0;
+        StackName::parse(name).ok()
+    }
+
+    /// Whether something was ever recorded here, readable or not.
+    #[must_use]
+    pub fn was_used(&self) -> bool {
+        let lives = fs::read_dir(self.state.join("lives")).is_ok_and(|mut lives| lives.next().is_some());
+        lives || self.state.join("stack.json").symlink_metadata().is_ok()
     }
 
     /// Reads `stack.json`; none where it is missing or unreadable as JSON (then nothing in it can be relied upon).

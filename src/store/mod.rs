@@ -12,7 +12,9 @@ mod lock;
 pub mod log;
 
 pub(crate) use files::{private_file, read_private, write_whole};
-pub use home::{Home, HomeError, STATE_VERSION, StackDir, StackFile, stack_hash};
+pub use home::{
+    DirectoryId, Home, HomeError, LOCK, STATE_VERSION, StackDir, StackFile, directory_at, stack_hash,
+};
 pub use journal::{Entry, Journal, Line, Lost, Receipt};
 pub use journal_reader::JournalReader;
 pub use ledger::{

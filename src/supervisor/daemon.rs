@@ -52,7 +52,9 @@ async fn supervise(dir: StackDir, listener: std::os::unix::net::UnixListener) ->
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     let (calls, inbox) = mpsc::unbounded_channel();
-    let driver = Driver::new(dir, inbox, true)?;
+    let stack = dir.read_stack().map_err(io::Error::other)?;
+    let stack = stack.ok_or_else(|| io::Error::other("its stack.json is missing or damaged"))?;
+    let driver = Driver::new(dir, stack, inbox, true)?;
     let (end, ending) = oneshot::channel();
     let server = tokio::spawn(control::serve(listener, calls, driver.views(), async { drop(ending.await) }));
     driver.run().await?;

@@ -13,7 +13,7 @@ use super::performer::Performer;
 use crate::control::{Answers, Call, Views};
 use crate::domain::{Moment, UnitView, WallTime};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
-use crate::store::{Entry, Journal, Line, StackDir, write_whole};
+use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
 use crate::sys::clock;
 
 /// The supervisor of one stack.
@@ -41,6 +41,7 @@ impl Driver {
     /// A command that does not inherit ends units, starts none, and is done when all who asked are answered.
     pub(super) fn new(
         dir: StackDir,
+        stack: StackFile,
         calls: mpsc::UnboundedReceiver<Call>,
         inherits: bool,
     ) -> io::Result<Self> {
@@ -50,7 +51,7 @@ impl Driver {
         journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }));
         // What was said of an earlier end is history from now on.
         let _ = std::fs::remove_file(dir.last_view());
-        let mut performer = Performer::new(dir.clone(), facts_in, inherits)?;
+        let mut performer = Performer::new(dir.clone(), stack, facts_in, inherits);
         let adopted = super::recover::take_over(&mut performer)?;
         let mut driver = Self {
             stack: Stack::new(),

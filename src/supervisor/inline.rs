@@ -16,7 +16,7 @@ use super::holder::lock_in_time;
 use crate::control::{self, Answers, Call, DownCall, Views};
 use crate::domain::StackView;
 use crate::machine::Reply;
-use crate::store::StackDir;
+use crate::store::{StackDir, StackFile};
 use crate::sys;
 
 /// A whole stack that has ended takes a turn of the loop to be laid to rest, and others who asked are told as well.
@@ -38,6 +38,7 @@ pub struct Inline {
 /// `follow` runs beside it and gives what the command returns.
 pub async fn down<T>(
     dir: StackDir,
+    stack: StackFile,
     call: DownCall,
     follow: impl AsyncFnOnce(Inline) -> T,
 ) -> io::Result<Option<T>> {
@@ -50,7 +51,7 @@ pub async fn down<T>(
     let (calls, inbox) = mpsc::unbounded_channel();
     let result = LocalSet::new()
         .run_until(async {
-            let driver = Driver::new(dir, inbox, false)?;
+            let driver = Driver::new(dir, stack, inbox, false)?;
             let (accepted, _) = oneshot::channel();
             let (answer, reply) = oneshot::channel();
             let views = driver.views();
@@ -83,6 +84,6 @@ fn serveable(listener: StdListener) -> io::Result<UnixListener> {
 }
 
 /// The stack as ledger and kernel show it, without a supervisor.
-pub fn look(dir: &StackDir) -> io::Result<StackView> {
-    super::look::from_ledger(dir)
+pub fn look(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
+    super::look::from_ledger(dir, stack)
 }

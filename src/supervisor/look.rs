@@ -7,7 +7,7 @@ use super::life::{Held, Key};
 use crate::cage::{Cage, Depth, Member, World};
 use crate::domain::{Health, Life, StackView, State, UnitView};
 use crate::plan::{Plan, UnitPlan};
-use crate::store::{LifeRecord, StackDir, read_records};
+use crate::store::{LifeRecord, StackDir, StackFile, read_records};
 use crate::sys;
 
 /// So many of the most numerous programs are named when the process table is full.
@@ -29,9 +29,7 @@ pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
 }
 
 /// The stack as ledger and kernel show it, for commands that find no supervisor.
-pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
-    let stack = dir.read_stack().map_err(io::Error::other)?;
-    let stack = stack.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it was never started"))?;
+pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
     let boot = sys::clock::boot_id()?;
     let mut world = World::new();
     let mut services: Vec<UnitView> =
@@ -67,7 +65,7 @@ pub(super) fn from_ledger(dir: &StackDir) -> io::Result<StackView> {
     }
     let dir = stack.dir().to_string_lossy().into_owned();
     let supervisor = holder.map(|holder| holder.id.pid.get());
-    Ok(StackView { stack: stack.name, dir, supervisor, services, strays: Vec::new() })
+    Ok(StackView { stack: stack.name.clone(), dir, supervisor, services, strays: Vec::new() })
 }
 
 fn of_record(

@@ -22,7 +22,9 @@ use crate::keeper::FromKeeper;
 use crate::machine::{Action, Event, Stack, Target};
 use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
 use crate::store::log::{Position, tail_from};
-use crate::store::{HomeError, Receipt, RecordLine, StackDir, StackFile, append_record, remove_record};
+use crate::store::{
+    HomeError, Receipt, RecordLine, StackDir, StackFile, append_record, directory_at, remove_record,
+};
 use crate::sys::{self, cgroup};
 
 /// Last lines of a log that a failure is told with.
@@ -53,13 +55,16 @@ pub(super) struct Performer {
 
 impl Performer {
     /// Opens the state of a stack.
-    pub(super) fn new(dir: StackDir, facts: mpsc::UnboundedSender<Fact>, inherits: bool) -> io::Result<Self> {
-        let stack = dir.read_stack().map_err(io::Error::other)?;
-        let stack = stack.ok_or_else(|| io::Error::other("its stack.json is missing or damaged"))?;
+    pub(super) fn new(
+        dir: StackDir,
+        stack: StackFile,
+        facts: mpsc::UnboundedSender<Fact>,
+        inherits: bool,
+    ) -> Self {
         let sweep = stack.plan.as_ref().map(|plan| plan.sweep.clone()).unwrap_or_default();
         let ports_declared = stack.plan.as_ref().map(ports_of).unwrap_or_default();
         let cgroups = cgroup::place().ok().map(|place| place.join(cgroup::stack_name(&dir.hash)));
-        Ok(Self {
+        Self {
             dir,
             stack,
             lives: Lives::default(),
@@ -76,7 +81,7 @@ impl Performer {
             sweep,
             ports_declared,
             inherits,
-        })
+        }
     }
 
     /// A client brings a new plan, its environment, and itself.
@@ -87,6 +92,7 @@ impl Performer {
         stack.name = call.request.plan.stack.clone();
         stack.auto_ports = std::mem::take(&mut call.auto_ports);
         stack.plan = Some((*call.request.plan).clone());
+        stack.checkout = directory_at(&call.request.plan.dir);
         self.dir.write_stack(&stack)?;
         self.stack = stack;
         self.base = std::mem::take(&mut call.environment).into_iter().collect();
