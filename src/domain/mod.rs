@@ -1,5 +1,6 @@
 //! The words of devstack: names, identities, times and views that every other module speaks in.
 
+mod checkup;
 mod exit;
 mod failure;
 mod id;
@@ -9,6 +10,7 @@ mod report;
 mod time;
 mod view;
 
+pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
 pub use exit::{Exit, Signal, UnknownSignal};
 pub use failure::Failure;
 pub use id::{Life, Mark, Pid, ProcId};

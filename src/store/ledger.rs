@@ -123,10 +123,13 @@ pub fn append_record(path: &Path, line: &RecordLine) -> io::Result<()> {
     write_line(&mut private_file(OpenOptions::new().append(true), path)?, line)
 }
 
-/// Forgets a life that is proven empty (or never began).
+/// Forgets a life that is proven empty (or never began), with the sockets of its keeper.
 pub fn remove_record(dir: &StackDir, unit: &UnitName, life: Life) {
     // A record that is left over costs nothing: the next supervisor finds none of its processes alive.
     let _ = fs::remove_file(dir.record(unit, life));
+    // A keeper that was killed has left them.
+    let _ = fs::remove_file(dir.keeper_socket(unit, life));
+    let _ = fs::remove_file(dir.notify_socket(unit, life));
 }
 
 /// Reads every record of a stack, whichever boot it is of, in order of unit and life.

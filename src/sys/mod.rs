@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod exit;
 pub mod flock;
+pub mod host;
 pub mod mark;
 pub mod nursery;
 mod own;

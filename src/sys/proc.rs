@@ -71,6 +71,12 @@ pub fn children(of: &Stat) -> Option<Vec<i32>> {
     os::children(of)
 }
 
+/// Whether the kernel lists the children of a process, so that a tree can be looked at without the whole table.
+#[must_use]
+pub fn lists_children() -> bool {
+    i32::try_from(std::process::id()).ok().and_then(stat).is_some_and(|me| children(&me).is_some())
+}
+
 /// Its command line for people: words as given, control characters escaped; `[comm]` where it has none.
 #[must_use]
 pub fn command(of: &Stat) -> String {

@@ -65,6 +65,19 @@ pub fn become_subreaper() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Whether this system knows subreapers; changes nothing.
+#[must_use]
+pub fn can_be_subreaper() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let mut is_one: libc::c_int = 0;
+        // SAFETY: this option writes one number, into a local that outlives the call.
+        unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut is_one, 0, 0, 0) == 0 }
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
 /// The name that `ps` and `top` show; at most 15 bytes of it are kept.
 pub fn set_own_name(name: &std::ffi::CStr) {
     #[cfg(target_os = "linux")]

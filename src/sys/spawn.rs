@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString};
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::signals::{self, Blocked};
 use super::users::Identity;
@@ -149,6 +150,20 @@ fn fork_into(cgroup: Option<&Path>) -> io::Result<(i32, bool)> {
 #[cfg(not(target_os = "linux"))]
 fn fork_into(_cgroup: Option<&Path>) -> io::Result<(i32, bool)> {
     plain_fork()
+}
+
+/// Whether a process can be born in this cgroup: tried with one that ends at once.
+pub fn try_birth(cgroup: &Path) -> io::Result<()> {
+    let (raw, inside) = fork_into(Some(cgroup))?;
+    if raw == 0 {
+        // SAFETY: ends the process at once, which is allowed after a fork whatever threads there are.
+        unsafe { libc::_exit(0) };
+    }
+    if let Some(child) = Pid::new(raw) {
+        // It ends at once; a zombie of a busy machine goes with this process.
+        let _ = super::wait(child, Duration::from_secs(1));
+    }
+    if inside { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
 fn plain_fork() -> io::Result<(i32, bool)> {

@@ -1,113 +1,19 @@
-//! cgroup v2, where this user may write: one leaf holds one life, and the kernel ends it as a whole.
-//!
-//! Only kill and freeze are used, which need no controller: a machine that mounts the tree beside the old ones
-//! (`/sys/fs/cgroup/unified`) will do. Processes are born in a leaf; none is ever moved.
+//! One leaf for one life, and what is left of leaves.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Access, AtFlags, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{Mode, OFlags};
 
-use crate::sys::proc;
+use crate::sys::{proc, users};
 
 /// So many cgroups below a leaf are looked into; a service may make some of its own.
 const MOST_BELOW: usize = 10_000;
-
-/// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
-const CGROUP2: u64 = 0x6367_7270;
-
-/// Why this process may make no cgroup.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
-    /// No cgroup v2 tree is mounted, or this system has none.
-    #[error("no cgroup v2 is mounted")]
-    NotMounted,
-    /// One is mounted, but it does not show the cgroup that this process is in.
-    #[error("the mounted cgroup v2 does not show the cgroup of this process")]
-    NotShown,
-    /// The mount is read-only, as in most containers.
-    #[error("{0} is mounted read-only")]
-    ReadOnly(PathBuf),
-    /// The cgroup of this process belongs to somebody else.
-    #[error("{0} may not be written by this user")]
-    NotPermitted(PathBuf),
-}
-
-/// The cgroup2 directory below which this process may make leaves: its own cgroup.
-pub fn place() -> Result<PathBuf, NoPlace> {
-    let read = |file| fs::read(file).map_err(|_| NoPlace::NotMounted);
-    let mut why = NoPlace::NotMounted;
-    // Several mounts may show the same tree, one read-only and one not.
-    for shown in own_dirs(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?) {
-        match shown.ok_or(NoPlace::NotShown).and_then(writable) {
-            Ok(dir) => return Ok(dir),
-            Err(reason) => why = reason,
-        }
-    }
-    Err(why)
-}
-
-fn writable(dir: PathBuf) -> Result<PathBuf, NoPlace> {
-    // Another mount may hide what the table tells.
-    let is_cgroup = rustix::fs::statfs(&dir).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(CGROUP2));
-    if !is_cgroup {
-        return Err(NoPlace::NotShown);
-    }
-    // Birth in a leaf also asks for the right to write the `cgroup.procs` of what leaf and parent have in common.
-    for path in [dir.clone(), dir.join("cgroup.procs")] {
-        match rustix::fs::accessat(rustix::fs::CWD, &path, Access::WRITE_OK, AtFlags::EACCESS) {
-            Ok(()) => {}
-            Err(Errno::ROFS) => return Err(NoPlace::ReadOnly(dir)),
-            Err(_) => return Err(NoPlace::NotPermitted(dir)),
-        }
-    }
-    Ok(dir)
-}
-
-/// Where our own cgroup is in the file system, for each mount of cgroup2; none for one that does not show it.
-/// `/proc/self/mountinfo` and `/proc/self/cgroup` are read together.
-fn own_dirs(mounts: &[u8], own: &[u8]) -> Vec<Option<PathBuf>> {
-    let Some(own) = own.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::")) else {
-        return Vec::new();
-    };
-    let own = Path::new(std::ffi::OsStr::from_bytes(own));
-    let dir = |line: &[u8]| {
-        let mut fields = line.split(|b| *b == b' ');
-        let (root, point) = (unescape(fields.nth(3)?), unescape(fields.next()?));
-        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-        // A mount may show only a part of the tree, and that part may not hold us.
-        let below = own.strip_prefix(Path::new(&root)).ok();
-        let below = below.filter(|below| !below.components().any(|part| part == Component::ParentDir));
-        (kind == b"cgroup2").then(|| below.map(|below| Path::new(&point).join(below)))
-    };
-    mounts.split(|b| *b == b'\n').filter_map(dir).collect()
-}
-
-/// mountinfo writes blanks and backslashes as `\040` and the like.
-fn unescape(field: &[u8]) -> OsString {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let octal =
-            tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
-        if let Some(byte) = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            out.push(byte);
-            rest = tail.get(3..).unwrap_or_default();
-        } else {
-            out.push(*first);
-            rest = tail;
-        }
-    }
-    OsString::from_vec(out)
-}
 
 /// One leaf of ours: known by path *and* inode, because a path can be made again by others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -244,6 +150,41 @@ impl Leaf {
     }
 }
 
+/// A leaf, or a stack's directory, that holds nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remnant(PathBuf);
+
+impl Remnant {
+    /// Those at our own place that were made by this user longer ago than `age`.
+    ///
+    /// The age leaves those alone that a stack is making right now.
+    #[must_use]
+    pub fn find(place: &Path, age: Duration) -> Vec<Self> {
+        let old = |path: &Path| {
+            let meta = fs::metadata(path).ok()?;
+            let own = meta.uid() == users::own_uid();
+            Some(own && meta.modified().ok()?.elapsed().ok()? > age)
+        };
+        let empty = |path: &Path| {
+            fs::read_to_string(path.join("cgroup.events")).is_ok_and(|text| text.contains("populated 0"))
+        };
+        let entries = fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
+        let found = entries.filter(|path| is_stack(path) && path.is_dir());
+        found.filter(|path| old(path) == Some(true) && empty(path)).map(Self).collect()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Takes it away; the kernel refuses if somebody lives in it by now.
+    pub fn remove(&self) -> io::Result<()> {
+        prune(&self.0)
+    }
+}
+
 /// The name of a stack's directory among cgroups.
 #[must_use]
 pub fn stack_name(hash: &str) -> String {
@@ -299,35 +240,7 @@ fn prune(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_tree_is_found_wherever_it_is_mounted() {
-        let shown = |path: &str| vec![Some(PathBuf::from(path))];
-        let hybrid = b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
-            32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
-            41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
-        let own = b"8:pids:/x\n0::/user.slice/a b\n";
-        assert_eq!(own_dirs(hybrid, own), shown("/sys/fs/cgroup/unified/user.slice/a b"));
-        let strange = b"41 31 0:38 /user.slice /mnt/c\\040g rw - cgroup2 none rw\n";
-        assert_eq!(own_dirs(strange, own), shown("/mnt/c g/a b"));
-        let elsewhere = b"41 31 0:38 /system.slice /mnt/cg rw - cgroup2 none rw\n";
-        assert_eq!(own_dirs(elsewhere, own), [None]);
-        assert_eq!(own_dirs(&[&elsewhere[..], hybrid].concat(), own).len(), 2, "each mount is looked at");
-        assert!(own_dirs(hybrid, b"1:name=systemd:/\n").is_empty());
-        assert_eq!(own_dirs(hybrid, b"0::/../outside\n"), [None]);
-        // A namespace whose root is not the mount's: seen from within, both climb.
-        let outer = b"41 31 0:38 /.. /sys/fs/cgroup rw - cgroup2 none rw\n";
-        assert_eq!(own_dirs(outer, b"0::/../beside\n"), shown("/sys/fs/cgroup/beside"));
-        assert_eq!(own_dirs(outer, b"0::/\n"), [None], "the way down has no name here");
-        assert!(own_dirs(b"", b"").is_empty());
-    }
-
-    #[test]
-    fn a_directory_that_is_no_cgroup_is_no_place() {
-        let dir = tempfile::tempdir().expect("a directory").keep();
-        assert_eq!(writable(dir.clone()), Err(NoPlace::NotShown));
-        fs::remove_dir(dir).expect("it is empty");
-    }
+    use crate::sys::cgroup::place;
 
     #[test]
     fn a_leaf_that_was_made_again_by_another_is_not_ours() {
