@@ -4,6 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::options::{Failure, Mode, Options, Outcome};
 use crate::say;
 
 /// No part ever makes more processes than this.
-const MOST_PROCESSES: u32 = 1_000;
+pub(crate) const MOST_PROCESSES: u32 = 1_000;
 
 pub(crate) const DEAF: Mode = Mode {
     name: "deaf",
@@ -35,10 +36,10 @@ pub(crate) const CHILD: Mode = Mode {
 
 pub(crate) const DAEMONIZE: Mode = Mode {
     name: "daemonize",
-    values: &[("life", "SECONDS")],
+    values: &[("when", "FILE"), ("life", "SECONDS")],
     flags: &["env-clear"],
     words: true,
-    about: "as a daemon does it: double fork, new session, /, nothing open; says `child PID` and ends with 0",
+    about: "as a daemon does it, once FILE is there: double fork, new session, /, nothing open; says `child PID`",
     run: daemonize,
 };
 
@@ -63,9 +64,9 @@ pub(crate) const RESPAWN: Mode = Mode {
 pub(crate) const HOP: Mode = Mode {
     name: "hop",
     values: &[("times", "COUNT"), ("every", "MS"), ("life", "SECONDS")],
-    flags: &[],
+    flags: &["stay", "deaf"],
     words: true,
-    about: "forks into a new session and ends, again and again, so many times (100)",
+    about: "forks into a new session (with --stay in its own) and ends, again and again, so many times (100)",
     run: hop,
 };
 
@@ -78,7 +79,8 @@ pub(crate) const ZOMBIE: Mode = Mode {
     run: zombie,
 };
 
-fn life(options: &Options) -> Result<Duration, Failure> {
+/// How long a part lasts at most.
+pub(crate) fn life(options: &Options) -> Result<Duration, Failure> {
     options.or("life", 900).map(Duration::from_secs)
 }
 
@@ -96,18 +98,22 @@ fn deaf(options: &Options) -> Outcome {
 }
 
 /// How a child leaves its parent behind.
-struct Leaving {
+pub(crate) struct Leaving {
     /// Names of flags of [`CHILD`].
     ways: Vec<&'static str>,
-    title: Option<String>,
+    pub(crate) title: Option<String>,
 }
 
 impl Leaving {
+    pub(crate) fn by_ways(ways: &[&'static str]) -> Self {
+        Self { ways: ways.to_vec(), title: None }
+    }
+
     fn by(&self, way: &str) -> bool {
         self.ways.contains(&way)
     }
 
-    fn start(&self, arguments: &[String]) -> Result<i32, Failure> {
+    pub(crate) fn start(&self, arguments: &[String]) -> Result<i32, Failure> {
         kernel::spawn_self(arguments, |command| self.change(command), || self.prepare())
     }
 
@@ -178,7 +184,11 @@ fn daemonize(options: &Options) -> Outcome {
     let mut ways = vec!["session", "double-fork", "chdir", "close"];
     ways.extend(options.flag("env-clear").then_some("env-clear"));
     let leaving = Leaving { ways, title: None };
-    let life = life(options)?.as_secs().to_string();
+    let limit = life(options)?;
+    if let Some(file) = options.text("when") {
+        kernel::rest_until(Path::new(file), limit);
+    }
+    let life = limit.as_secs().to_string();
     let daemon = leaving.start(&["wait".to_owned(), "--life".to_owned(), life])?;
     say(&format!("child {daemon}"));
     Ok(0)
@@ -248,13 +258,10 @@ fn hop(options: &Options) -> Outcome {
     if times > MOST_PROCESSES {
         return Err(Failure::Usage(format!("hop: --times can be {MOST_PROCESSES} at most")));
     }
-    for _ in 0..times {
-        thread::sleep(every);
-        match kernel::fork()? {
-            Side::Parent(_) => kernel::leave(0),
-            Side::Child => kernel::new_session(),
-        }
+    if options.flag("deaf") {
+        kernel::ignore_everything();
     }
+    kernel::hop(times, every, !options.flag("stay"))?;
     say(&format!("child {}", std::process::id()));
     Ok(kernel::rest(life))
 }

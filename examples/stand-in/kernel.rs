@@ -2,6 +2,7 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -82,6 +83,19 @@ pub(crate) fn attach(_: i32) -> Result<(), Failure> {
     Err(Failure::Run("not on this system".into()))
 }
 
+/// Forks and ends, so many times; each child leads a session of its own where that is wanted.
+pub(crate) fn hop(times: u32, every: Duration, sessions: bool) -> Result<(), Failure> {
+    for _ in 0..times {
+        std::thread::sleep(every);
+        match fork()? {
+            Side::Parent(_) => leave(0),
+            Side::Child if sessions => new_session(),
+            Side::Child => {}
+        }
+    }
+    Ok(())
+}
+
 /// Waits for the end of a child.
 pub(crate) fn reap(child: i32) {
     // SAFETY: a null status is allowed.
@@ -109,6 +123,12 @@ impl StopSignals {
         let mut signal = 0;
         // SAFETY: both references live through the call.
         while unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } != 0 {}
+    }
+
+    /// Lets them through again.
+    pub(crate) fn release(&self) {
+        // SAFETY: the set lives through the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const self.0, std::ptr::null_mut()) };
     }
 }
 
@@ -160,6 +180,15 @@ pub(crate) fn close_all() {
 /// Sleeps until the process is ended, at most so long: no shape outlives a lost test.
 pub(crate) fn rest(life: Duration) -> u8 {
     std::thread::sleep(life);
+    0
+}
+
+/// The same, or until a file is there.
+pub(crate) fn rest_until(file: &Path, life: Duration) -> u8 {
+    let begun = std::time::Instant::now();
+    while !file.exists() && begun.elapsed() < life {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     0
 }
 

@@ -10,6 +10,10 @@ mod badly;
 mod crowds;
 mod http;
 mod kernel;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+mod oddly;
 mod options;
 mod services;
 mod works;
@@ -41,6 +45,24 @@ const MODES: &[&Mode] = &[
     &crowds::CROWD,
     &crowds::STORM,
     &crowds::HOLD,
+    #[cfg(target_os = "linux")]
+    &oddly::THREADS,
+    #[cfg(target_os = "linux")]
+    &oddly::VFORK,
+    #[cfg(target_os = "linux")]
+    &oddly::HIDDEN,
+    #[cfg(target_os = "linux")]
+    &oddly::TRACED,
+    #[cfg(target_os = "linux")]
+    &oddly::REAPER,
+    #[cfg(target_os = "linux")]
+    &oddly::BECOME,
+    #[cfg(target_os = "linux")]
+    &oddly::HEIR,
+    #[cfg(target_os = "linux")]
+    &oddly::LATE,
+    #[cfg(target_os = "linux")]
+    &oddly::GROW,
 ];
 
 fn main() -> ExitCode {

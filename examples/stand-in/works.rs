@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,10 +59,10 @@ pub(crate) const NOTIFY: Mode = Mode {
 
 pub(crate) const WAIT: Mode = Mode {
     name: "wait",
-    values: &[("life", "SECONDS")],
+    values: &[("until", "FILE"), ("life", "SECONDS")],
     flags: &["deaf", "no-term"],
     words: true,
-    about: "does nothing until it is ended; words after it are only there to be seen in its command line",
+    about: "does nothing until it is ended, or FILE is there; words after it are only seen in its command line",
     run: wait,
 };
 
@@ -177,5 +178,9 @@ fn wait(options: &Options) -> Outcome {
     if options.flag("no-term") {
         kernel::ignore(libc::SIGTERM);
     }
-    Ok(kernel::rest(Duration::from_secs(options.or("life", 900)?)))
+    let life = Duration::from_secs(options.or("life", 900)?);
+    match options.text("until") {
+        Some(file) => Ok(kernel::rest_until(Path::new(file), life)),
+        None => Ok(kernel::rest(life)),
+    }
 }
