@@ -16,7 +16,7 @@ use std::os::unix::net::UnixDatagram;
 use devstack::domain::{Exit, ProcId, Signal};
 use devstack::keeper::FromKeeper;
 use devstack::store::RecordLine;
-use world::{MARK, World, proc_file, status};
+use world::{MARK, World, parse, proc_file, status};
 
 #[test]
 fn a_service_leads_a_session_and_a_group_of_its_own() {
@@ -36,7 +36,7 @@ fn the_identity_is_on_disk_before_the_first_instruction() {
     let leader = keeper.leader();
     assert_eq!(keeper.exit(), Exit::Code(0));
     keeper.empties();
-    let seen: RecordLine = serde_json::from_str(&keeper.text()).expect("one line was there");
+    let seen = parse(&keeper.text());
     match seen {
         RecordLine::Leader { leader: recorded, boot, .. } => {
             assert_eq!(recorded, leader);

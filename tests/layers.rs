@@ -91,7 +91,7 @@ const DOOR: &str = "src/show/door.rs";
 /// pinned by a child that is not reaped yet.
 const SIGNALLING: &[(&str, &[&str])] = &[
     ("SYS_pidfd_send_signal", &["src/sys/pidfd_linux.rs"]),
-    // macOS has no such handle: the start time is read again right before. The keeper's own children are not reaped.
+    // macOS has no such handle: the start time is read again right before. The other's are children not reaped yet.
     ("libc::kill", &["src/sys/pidfd_macos.rs", "src/sys/reaper.rs"]),
     // The supervisor's own children that are not reaped: keepers that have said all, and the nursery.
     (

@@ -35,6 +35,8 @@ pub struct StackFacts {
     /// Processes that must never be signalled: the client that asked, and its ancestors
     /// ([`crate::sys::proc::ancestors`]).
     pub spared: BTreeSet<ProcId>,
+    /// Named by lines of the ledger that this stack did not write: told where they live, and left alone.
+    pub doubted: BTreeSet<ProcId>,
     /// What the manifest's `sweep` names; compiled.
     pub patterns: Vec<Regex>,
     /// `scope: user`: a pattern needs no evidence of this directory.
@@ -127,6 +129,12 @@ fn find(facts: &StackFacts, world: &mut World) -> Found {
     }
     if !facts.patterns.is_empty() {
         find_matches(facts, &guard, world, &mut seen, &mut found);
+    }
+    for id in facts.doubted.iter().filter(|id| !seen.contains(id)) {
+        if let Some(stat) = world.alive(*id) {
+            let why = "the ledger names it in a line that this stack did not write";
+            found.left_alone.push(ended(stat, *id, why.to_owned()));
+        }
     }
     found
 }

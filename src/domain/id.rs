@@ -73,7 +73,15 @@ impl fmt::Display for Life {
 /// The random mark that each process of a life carries in its environment (`DEVSTACK_LIFE`) and as a named memfd:
 /// 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Mark(String);
+
+impl TryFrom<String> for Mark {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text).ok_or("not 32 hexadecimal digits")
+    }
+}
 
 impl Mark {
     /// The mark of 16 random bytes.
@@ -87,6 +95,12 @@ impl Mark {
     pub fn parse(text: &str) -> Option<Self> {
         let whole = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         whole.then(|| Self(text.to_owned()))
+    }
+
+    /// The 16 bytes that the digits stand for.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 16] {
+        u128::from_str_radix(&self.0, 16).unwrap_or_default().to_be_bytes()
     }
 
     /// The digits.
@@ -113,7 +127,9 @@ mod tests {
     fn half_a_mark_is_none() {
         let mark = Mark::from_random([0xab; 16]);
         assert_eq!(Mark::parse(mark.as_str()), Some(mark.clone()));
+        assert_eq!(Mark::from_random(mark.bytes()), mark);
         assert_eq!(Mark::parse(&mark.as_str()[1..]), None);
+        assert!(serde_json::from_str::<Mark>("\"ab\"").is_err());
         assert_eq!(Mark::parse(&"g".repeat(32)), None);
     }
 }

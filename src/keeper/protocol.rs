@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Exit, Failure, Life, Mark, ProcId, UnitName};
+use crate::store::Seal;
 use crate::sys::pipe::PipeId;
 
 /// All that a keeper must know to hold one life.
@@ -36,6 +37,8 @@ pub struct Spec {
     pub socket: PathBuf,
     /// Where the keeper appends [`crate::store::RecordLine`]s, the life's part of the ledger; it exists.
     pub record: PathBuf,
+    /// The key that seals those lines.
+    pub seal: Seal,
     /// Where it binds a datagram socket for `sd_notify`, if the unit has a notify probe; `@name` is in the abstract
     /// namespace. The service finds the address in `NOTIFY_SOCKET`.
     pub notify: Option<PathBuf>,

@@ -1,20 +1,24 @@
-//! The life's record on disk: lines that are only ever appended.
+//! The life's record on disk: sealed lines that are only ever appended.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::store::RecordLine;
+use crate::store::{RecordLine, Seal};
 
 #[derive(Debug)]
-pub(super) struct Record(File);
+pub(super) struct Record {
+    file: File,
+    seal: Seal,
+}
 
 impl Record {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        OpenOptions::new().append(true).open(path).map(Self)
+    pub(super) fn open(path: &Path, seal: Seal) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self { file, seal })
     }
 
     pub(super) fn append(&mut self, line: &RecordLine) -> io::Result<()> {
-        self.0.write_all(&line.to_bytes()?)
+        self.file.write_all(&line.to_bytes(&self.seal)?)
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn start(spec: &Spec, mut supervisor: UnixStream) -> Option<Hold> {
 }
 
 fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
-    let mut record = Record::open(&spec.record).map_err(|error| cannot("open its record", &error))?;
+    let mut record =
+        Record::open(&spec.record, spec.seal.clone()).map_err(|error| cannot("open its record", &error))?;
     let log = LogWriter::open(&spec.log.path, spec.log.max_size, spec.log.max_files)
         .map_err(|error| cannot("open its log", &error))?;
     let identity = match spec.user.as_deref().map(find).transpose() {

@@ -46,12 +46,18 @@ pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Writes a JSON document to a temporary file and renames it into place.
 pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<(), HomeError> {
+    let text = serde_json::to_vec(value)
+        .map_err(|error| HomeError::Io { path: path.to_owned(), source: error.into() })?;
+    write_text(path, &text)
+}
+
+/// Writes a temporary file and renames it into place.
+pub(super) fn write_text(path: &Path, text: &[u8]) -> Result<(), HomeError> {
     let failed = |source| HomeError::Io { path: path.to_owned(), source };
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
     let mut file = private_file(OpenOptions::new().write(true).create(true).truncate(true), &temporary)
         .map_err(failed)?;
-    file.write_all(&text).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+    file.write_all(text).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
         // On a full disk half a document would only take room that is needed.
         let _ = fs::remove_file(&temporary);
         failed(error)

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{check_private, private_dir, read_whole, write_whole};
+use super::files::{check_private, private_dir, read_whole, write_text};
+use super::seal::{Seal, unverified};
 use crate::domain::{Life, Mark, StackName, StackView, UnitName};
 use crate::plan::{AutoPorts, Plan, fnv1a};
 
@@ -316,7 +317,7 @@ impl StackDir {
         lives || self.state.join("stack.json").symlink_metadata().is_ok()
     }
 
-    /// Reads `stack.json`; none where it is missing or unreadable as JSON (then nothing in it can be relied upon).
+    /// Reads `stack.json`; none where it is missing or damaged, or another stack's (then nothing in it can be relied upon).
     pub fn read_stack(&self) -> Result<Option<StackFile>, HomeError> {
         let path = self.state.join("stack.json");
         let text = match read_whole(&path) {
@@ -328,13 +329,27 @@ impl StackDir {
             Ok(Version { version }) if version > STATE_VERSION => {
                 Err(HomeError::Newer { path, found: version })
             }
-            _ => Ok(serde_json::from_slice(&text).ok()),
+            _ => Ok(self.read_sealed(&text)),
         }
+    }
+
+    /// `stack.json` as this stack wrote it. Its plan may sweep, its secret is a proof: that of another stack is none.
+    fn read_sealed(&self, text: &[u8]) -> Option<StackFile> {
+        let file: StackFile = serde_json::from_slice(&unverified(text)?).ok()?;
+        self.seal(&file.secret).open(text)?;
+        Some(file)
+    }
+
+    fn seal(&self, secret: &Mark) -> Seal {
+        Seal::of(secret, &["stack", &self.hash])
     }
 
     /// Writes `stack.json`: a reader sees the old one or the new one, never half of it.
     pub fn write_stack(&self, file: &StackFile) -> Result<(), HomeError> {
-        write_whole(&self.state.join("stack.json"), file)
+        let path = self.state.join("stack.json");
+        let text = serde_json::to_vec(file)
+            .map_err(|error| HomeError::Io { path: path.clone(), source: error.into() })?;
+        write_text(&path, &self.seal(&file.secret).close(text))
     }
 }
 

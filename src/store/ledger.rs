@@ -1,7 +1,8 @@
 //! The ledger: one record per life, appended line by line; what must be known after a crash of everything of ours.
 //!
 //! The supervisor writes the intent before the keeper is spawned, the keeper writes the leader before the service's code
-//! runs. A torn last line is skipped. The record is removed when the life is proven empty.
+//! runs. The record is removed when the life is proven empty. A line without its seal (torn, or not this stack's own word
+//! about this life) is skipped.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StackDir;
-use super::files::private_file;
+use super::files::{private_file, read_whole};
+use super::seal::{Seal, unverified};
 use crate::domain::{Exit, Life, Mark, Moment, ProcId, UnitName, WallTime};
 use crate::plan::UnitPlan;
 use crate::sys::pipe::PipeId;
@@ -33,6 +35,15 @@ pub struct Intent {
     pub socket: PathBuf,
     /// When.
     pub at: Moment,
+}
+
+impl Intent {
+    /// The key that seals the record of this life of this stack.
+    #[must_use]
+    pub fn seal(&self, dir: &StackDir) -> Seal {
+        let unit = self.plan.name.as_str();
+        Seal::of(&self.mark, &["life", &dir.hash, unit, &self.life.to_string()])
+    }
 }
 
 /// One line of a life's record on disk.
@@ -73,13 +84,13 @@ pub enum RecordLine {
 }
 
 impl RecordLine {
-    /// As it is written, in one write: a reader sees all of it or nothing.
+    /// As it is written, sealed, in one write: a reader sees all of it or nothing.
     ///
     /// It begins with a line end as well: what a full disk left of the line before, which another process may have
     /// written, cannot spoil it.
-    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+    pub fn to_bytes(&self, seal: &Seal) -> io::Result<Vec<u8>> {
         let mut text = vec![b'\n'];
-        serde_json::to_writer(&mut text, self)?;
+        text.extend(seal.close(serde_json::to_vec(self)?));
         text.push(b'\n');
         Ok(text)
     }
@@ -110,17 +121,19 @@ pub struct LifeRecord {
     pub emptied: bool,
 }
 
-/// Begins the record of a life.
+/// Begins the record of a life. What an earlier file of that name holds is nobody's.
 pub fn create_record(dir: &StackDir, intent: Intent) -> io::Result<PathBuf> {
     let path = dir.record(&intent.plan.name, intent.life);
-    let mut file = private_file(OpenOptions::new().append(true).create(true), &path)?;
-    write_line(&mut file, &RecordLine::Intent(Box::new(intent)))?;
+    let mut file = private_file(OpenOptions::new().append(true).create(true), &path)
+        .and_then(|file| file.set_len(0).map(|()| file))?;
+    let seal = intent.seal(dir);
+    write_line(&mut file, &seal, &RecordLine::Intent(Box::new(intent)))?;
     Ok(path)
 }
 
 /// Adds a line to the record of a life, in one write.
-pub fn append_record(path: &Path, line: &RecordLine) -> io::Result<()> {
-    write_line(&mut private_file(OpenOptions::new().append(true), path)?, line)
+pub fn append_record(path: &Path, seal: &Seal, line: &RecordLine) -> io::Result<()> {
+    write_line(&mut private_file(OpenOptions::new().append(true), path)?, seal, line)
 }
 
 /// Forgets a life that is proven empty (or never began), with the sockets of its keeper.
@@ -141,8 +154,8 @@ pub fn read_records(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
         Err(error) => return Err(error),
     };
     for entry in entries {
-        let text = super::files::read_whole(&entry?.path())?;
-        records.extend(parse_record(&text));
+        let text = read_whole(&entry?.path())?;
+        records.extend(parse_record(dir, &text));
     }
     records.sort_by(|a, b| (&a.intent.plan.name, a.intent.life).cmp(&(&b.intent.plan.name, b.intent.life)));
     Ok(records)
@@ -150,20 +163,60 @@ pub fn read_records(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
 
 /// Reads the record of one life; none where there is none.
 pub fn read_record(dir: &StackDir, unit: &UnitName, life: Life) -> io::Result<Option<LifeRecord>> {
-    match super::files::read_whole(&dir.record(unit, life)) {
-        Ok(text) => Ok(parse_record(&text)),
+    match read_whole(&dir.record(unit, life)) {
+        Ok(text) => Ok(parse_record(dir, &text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+/// What stands in the ledger and is not this stack's own word: told, never believed.
+#[derive(Debug, Default)]
+pub struct Doubted {
+    /// Processes that such lines name.
+    pub named: BTreeSet<ProcId>,
+    /// Files without anything to be believed.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads what [`read_records`] leaves out.
+pub fn read_doubted(dir: &StackDir) -> io::Result<Doubted> {
+    let mut doubted = Doubted::default();
+    let entries = match fs::read_dir(dir.state.join("lives")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(doubted),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let Ok(text) = read_whole(&path) else { continue };
+        let seal = parse_record(dir, &text).map(|record| record.intent.seal(dir));
+        for line in text.split(|byte| *byte == b'\n') {
+            if seal.as_ref().is_some_and(|seal| seal.open(line).is_some()) {
+                continue;
+            }
+            let line = unverified(line).unwrap_or_else(|| line.to_vec());
+            match serde_json::from_slice(&line) {
+                Ok(RecordLine::Leader { leader, .. }) => doubted.named.insert(leader),
+                Ok(RecordLine::Member(member)) => doubted.named.insert(member),
+                _ => false,
+            };
+        }
+        if seal.is_none() {
+            doubted.files.push(path);
+        }
+    }
+    Ok(doubted)
+}
+
 /// A record from its text; none where even the intent is torn: then nothing of it was ever started.
-fn parse_record(text: &[u8]) -> Option<LifeRecord> {
-    let mut lines =
-        text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<RecordLine>(line).ok());
-    let RecordLine::Intent(intent) = lines.next()? else { return None };
+fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
+    let lines = || text.split(|byte| *byte == b'\n');
+    let intent = lines().find_map(|line| read_intent(dir, line))?;
+    let seal = intent.seal(dir);
+    let lines = lines().filter_map(|line| serde_json::from_slice(&seal.open(line)?).ok());
     let mut record = LifeRecord {
-        intent: *intent,
+        intent,
         keeper: None,
         leader: None,
         output: None,
@@ -196,6 +249,14 @@ fn parse_record(text: &[u8]) -> Option<LifeRecord> {
     Some(record)
 }
 
-fn write_line(file: &mut File, line: &RecordLine) -> io::Result<()> {
-    file.write_all(&line.to_bytes()?)
+/// The intent in a line that is sealed for what it says itself.
+fn read_intent(dir: &StackDir, line: &[u8]) -> Option<Intent> {
+    match serde_json::from_slice(&unverified(line)?).ok()? {
+        RecordLine::Intent(intent) => intent.seal(dir).open(line).map(|_| *intent),
+        _ => None,
+    }
+}
+
+fn write_line(file: &mut File, seal: &Seal, line: &RecordLine) -> io::Result<()> {
+    file.write_all(&line.to_bytes(seal)?)
 }

@@ -10,6 +10,7 @@ mod journal_reader;
 mod ledger;
 mod lock;
 pub mod log;
+mod seal;
 
 pub(crate) use files::{private_file, read_private, write_whole};
 pub use home::{
@@ -18,6 +19,8 @@ pub use home::{
 pub use journal::{Entry, Journal, Line, Lost, Receipt};
 pub use journal_reader::JournalReader;
 pub use ledger::{
-    Intent, LifeRecord, RecordLine, append_record, create_record, read_record, read_records, remove_record,
+    Doubted, Intent, LifeRecord, RecordLine, append_record, create_record, read_doubted, read_record,
+    read_records, remove_record,
 };
 pub use lock::Lock;
+pub use seal::Seal;

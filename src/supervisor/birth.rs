@@ -10,7 +10,7 @@ use super::nursery::{self, Nursery};
 use crate::domain::{Life, Mark, Pid};
 use crate::keeper::{LogSpec, Spec};
 use crate::plan::{CommandPlan, Probe, UnitPlan};
-use crate::store::{Intent, StackDir, StackFile, create_record};
+use crate::store::{Intent, Seal, StackDir, StackFile, create_record};
 use crate::sys;
 use crate::sys::cgroup::Leaf;
 
@@ -28,6 +28,8 @@ pub(super) const MARKS: [&str; 6] = [
 pub(super) struct Birth {
     /// Its mark.
     pub(super) mark: Mark,
+    /// The key of its record.
+    pub(super) seal: Seal,
     /// Its cgroup, where this machine lets us have one.
     pub(super) cgroup: Option<Leaf>,
     /// What the keeper must be told.
@@ -50,18 +52,17 @@ pub(super) fn begin(
 ) -> io::Result<Birth> {
     let mark = Mark::from_random(sys::random_bytes()?);
     let cgroup = cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
-    let record = create_record(
-        dir,
-        Intent {
-            boot: sys::clock::boot_id()?,
-            plan: (**plan).clone(),
-            life,
-            mark: mark.clone(),
-            cgroup: cgroup.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
-            socket: dir.keeper_socket(&plan.name, life),
-            at: sys::clock::moment(),
-        },
-    )?;
+    let intent = Intent {
+        boot: sys::clock::boot_id()?,
+        plan: (**plan).clone(),
+        life,
+        mark: mark.clone(),
+        cgroup: cgroup.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
+        socket: dir.keeper_socket(&plan.name, life),
+        at: sys::clock::moment(),
+    };
+    let seal = intent.seal(dir);
+    let record = create_record(dir, intent)?;
     let spec = Spec {
         stack_id: stack.secret.as_str().to_owned(),
         unit: plan.name.clone(),
@@ -74,6 +75,7 @@ pub(super) fn begin(
         cgroup: cgroup.as_ref().map(|leaf| leaf.path().to_owned()),
         socket: dir.keeper_socket(&plan.name, life),
         record,
+        seal: seal.clone(),
         notify: plan.gate.contains(&Probe::Notify).then(|| dir.notify_socket(&plan.name, life)),
         log: LogSpec {
             path: dir.log(&plan.name),
@@ -82,7 +84,7 @@ pub(super) fn begin(
         },
     };
     let (keeper, socket) = keeper(nursery)?;
-    Ok(Birth { mark, cgroup, spec, socket, keeper })
+    Ok(Birth { mark, seal, cgroup, spec, socket, keeper })
 }
 
 /// A keeper that was told nothing yet, and our end of its socket.
@@ -140,5 +142,8 @@ pub(super) fn environment(
 /// A unit's name as a cgroup's: never one of the kernel's own file names (`cgroup.procs`, `memory.max`).
 fn leaf_name(plan: &UnitPlan) -> String {
     let name: String = plan.name.as_str().chars().take(60).map(|c| if c == ' ' { '-' } else { c }).collect();
-    format!("unit-{name}")
+    format!("{LEAF_PREFIX}{name}")
 }
+
+/// What the name of a life's cgroup begins with.
+pub(super) const LEAF_PREFIX: &str = "unit-";

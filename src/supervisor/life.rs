@@ -18,6 +18,7 @@ use crate::domain::{Life, Mark, Pid, UnitName};
 use crate::keeper::{FromKeeper, Spec};
 use crate::machine::{Event, Target};
 use crate::plan::UnitPlan;
+use crate::store::Seal;
 use crate::store::log::Position;
 use crate::sys;
 use crate::sys::cgroup::Leaf;
@@ -48,6 +49,8 @@ pub(super) struct Held {
     pub(super) plan: Arc<UnitPlan>,
     /// Its mark.
     pub(super) mark: Mark,
+    /// The key of its record.
+    pub(super) seal: Seal,
     /// Its cgroup, until the cage holds it.
     pub(super) leaf: Option<Leaf>,
     /// Its processes; none until the leader is known.
@@ -79,10 +82,17 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(plan: Arc<UnitPlan>, mark: Mark, leaf: Option<Leaf>, log_from: Position) -> Self {
+    pub(super) fn new(
+        plan: Arc<UnitPlan>,
+        mark: Mark,
+        seal: Seal,
+        leaf: Option<Leaf>,
+        log_from: Position,
+    ) -> Self {
         Self {
             plan,
             mark,
+            seal,
             leaf,
             cage: None,
             keeper: None,

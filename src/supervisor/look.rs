@@ -57,7 +57,7 @@ pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<Stack
     for record in
         read_records(dir)?.into_iter().filter(|record| record.intent.boot == boot && !record.emptied)
     {
-        let Some(view) = of_record(&record, &stack.secret, why, &mut world) else { continue };
+        let Some(view) = of_record(dir, &record, &stack.secret, why, &mut world) else { continue };
         match services.iter_mut().find(|service| service.name == view.name) {
             Some(service) => *service = view,
             None => services.push(view),
@@ -69,6 +69,7 @@ pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<Stack
 }
 
 fn of_record(
+    dir: &StackDir,
     record: &LifeRecord,
     secret: &crate::domain::Mark,
     why: &str,
@@ -84,7 +85,7 @@ fn of_record(
         record.keeper,
         leader,
     );
-    cage.cgroup = intent.cgroup.as_ref().and_then(|(path, inode)| sys::cgroup::Leaf::reopen(path, *inode));
+    cage.cgroup = super::recover::leaf_of(dir, record);
     cage.ledger.extend(record.members.iter().copied());
     let members = cage.census(world, Depth::Full);
     if members.is_empty() {

@@ -140,7 +140,7 @@ impl Performer {
             let _ = self.facts.send(Fact::Ended(target.clone()));
             let exit = exit_of(cage.leader, orphaned);
             let line = RecordLine::Exited { exit, at: sys::clock::wall() };
-            let _ = append_record(&self.dir.record(unit, *life), &line);
+            let _ = append_record(&self.dir.record(unit, *life), &held.seal, &line);
             let tail = tail_from(&self.dir.log(unit), &held.log_from, TAIL_LINES);
             return Some(Event::Exited { unit: unit.clone(), life: *life, exit, tail });
         }
@@ -152,7 +152,7 @@ impl Performer {
         let members = cage.census(&mut World::new(), Depth::Full);
         for member in cage.note(&members) {
             // On a full disk this member is known to this process only.
-            let _ = append_record(&self.dir.record(unit, *life), &RecordLine::Member(member));
+            let _ = append_record(&self.dir.record(unit, *life), &held.seal, &RecordLine::Member(member));
         }
         let mut watched = cage.watch(WATCHED_ENDS, Depth::Full);
         // Whoever else is left out.

@@ -37,6 +37,8 @@ pub(super) struct Performer {
     pub(super) lives: Lives,
     pub(super) facts: mpsc::UnboundedSender<Fact>,
     pub(super) spared: BTreeSet<ProcId>,
+    /// Named by lines of the ledger that are not this stack's own word.
+    pub(super) doubted: BTreeSet<ProcId>,
     pub(super) ports: Rc<Ports>,
     pub(super) base: BTreeMap<String, String>,
     nursery: Option<Nursery>,
@@ -70,6 +72,7 @@ impl Performer {
             lives: Lives::default(),
             facts,
             spared: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             ports: Rc::new(Ports::default()),
             base: BTreeMap::new(),
             nursery: None,
@@ -132,17 +135,16 @@ impl Performer {
         let (unit, life) = key;
         match told {
             FromKeeper::Started { keeper, leader, output } => {
-                // A life that was taken over says it once more.
-                let first = held.cage.is_none();
-                let cage = held.cage.get_or_insert_with(|| {
-                    let (mark, secret) = (held.mark.clone(), self.stack.secret.clone());
-                    let mut cage = Cage::new(unit.clone(), life, mark, secret, Some(keeper), leader);
-                    cage.cgroup = held.leaf.take();
-                    cage
-                });
-                cage.keeper = Some(keeper);
                 held.spare_output = output.and_then(|pipe| sys::pipe::held_by(keeper.pid.get(), pipe));
-                first.then_some(Event::Started { unit, life, leader })
+                // A life that was taken over says it once more; what the ledger says of it stays.
+                if held.cage.is_some() {
+                    return None;
+                }
+                let (mark, secret) = (held.mark.clone(), self.stack.secret.clone());
+                let mut cage = Cage::new(unit.clone(), life, mark, secret, Some(keeper), leader);
+                cage.cgroup = held.leaf.take();
+                held.cage = Some(cage);
+                Some(Event::Started { unit, life, leader })
             }
             FromKeeper::NotStarted { why } => {
                 held.emptied = true;
@@ -256,7 +258,7 @@ impl Performer {
             &mut self.nursery,
         );
         let begun = begun.map_err(|error| Box::new(start_failure(&error)))?;
-        let mut held = Held::new(Arc::clone(plan), begun.mark, begun.cgroup, log_from);
+        let mut held = Held::new(Arc::clone(plan), begun.mark, begun.seal, begun.cgroup, log_from);
         held.keeper = Some(begun.keeper);
         self.lives.borrow_mut().insert((unit.clone(), life), held);
         converse((unit, life), begun.socket, Some(begun.spec), self.facts.clone());
@@ -384,6 +386,7 @@ impl Performer {
                 .filter(|_| self.inherits)
                 .map(|supervisor| Hearth { supervisor, own }),
             spared: self.spared.clone(),
+            doubted: self.doubted.clone(),
             // The plan was checked when it was made; a pattern of a damaged file matches nothing.
             patterns: self.sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
             user_wide: self.sweep.scope == SweepScope::User,
@@ -432,7 +435,8 @@ impl Performer {
             if let Some(held) = lives.get_mut(&(unit.name.clone(), unit.life))
                 && !std::mem::replace(&mut held.ready_noted, true)
             {
-                let _ = append_record(&self.dir.record(&unit.name, unit.life), &RecordLine::Ready);
+                let record = self.dir.record(&unit.name, unit.life);
+                let _ = append_record(&record, &held.seal, &RecordLine::Ready);
             }
         }
     }

@@ -1,23 +1,27 @@
 //! Taking over what an earlier supervisor left: keepers that live, processes without a keeper, lives that are over.
 
 use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Component;
 use std::sync::Arc;
 
+use super::birth::LEAF_PREFIX;
 use super::life::{Fact, Held, converse};
 use super::performer::Performer;
 use crate::cage::Cage;
 use crate::domain::Life;
 use crate::machine::{Adopted, Event, Target};
 use crate::store::log::Position;
-use crate::store::{LifeRecord, read_records, remove_record};
+use crate::store::{LifeRecord, StackDir, read_doubted, read_records, remove_record};
 use crate::sys;
-use crate::sys::cgroup::Leaf;
+use crate::sys::cgroup::{Leaf, stack_name};
 
 /// Takes over every life of this boot that is not proven empty; returns what the machine must be told of them.
 pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
     let boot = sys::clock::boot_id()?;
     let mut last: std::collections::BTreeMap<_, Life> = performer.stack.lives.clone();
     let mut adopted = Vec::new();
+    forget_doubted(performer)?;
     for record in read_records(&performer.dir)? {
         let unit = record.intent.plan.name.clone();
         let newest = last.entry(unit.clone()).or_default();
@@ -30,7 +34,7 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
             continue;
         }
         // Of a life that ended while nobody looked; one that is not empty is not removed by the kernel.
-        if let Some(leaf) = leaf_of(&record) {
+        if let Some(leaf) = leaf_of(&performer.dir, &record) {
             let _ = leaf.remove();
         }
         remove_record(&performer.dir, &unit, record.intent.life);
@@ -40,8 +44,35 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
     Ok(events)
 }
 
-fn leaf_of(record: &LifeRecord) -> Option<Leaf> {
-    record.intent.cgroup.as_ref().and_then(|(path, inode)| Leaf::reopen(path, *inode))
+/// Lines that are not this stack's own word are told (`down` names the processes that they name), never believed.
+fn forget_doubted(performer: &mut Performer) -> io::Result<()> {
+    let doubted = read_doubted(&performer.dir)?;
+    if !doubted.named.is_empty() || !doubted.files.is_empty() {
+        let (named, files) = (doubted.named.len(), &doubted.files);
+        tracing::warn!(named, ?files, "the ledger has lines that this stack did not write");
+    }
+    for file in doubted.files {
+        let _ = std::fs::remove_file(file);
+    }
+    performer.doubted = doubted.named;
+    Ok(())
+}
+
+/// The life's cgroup, if it is still there and lies where this stack makes them.
+pub(super) fn leaf_of(dir: &StackDir, record: &LifeRecord) -> Option<Leaf> {
+    let (path, inode) = record.intent.cgroup.as_ref()?;
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    let parent = path.parent()?.file_name()?.to_str()?;
+    let is_ours = parent == stack_name(&dir.hash) && path.file_name()?.to_str()?.starts_with(LEAF_PREFIX);
+    (is_ours && !climbs).then(|| Leaf::reopen(path, *inode))?
+}
+
+/// A connection to the life's keeper. The recorded process itself must be the one that listens: what anybody else says of
+/// a life is not believed.
+fn reach(record: &LifeRecord) -> Option<UnixStream> {
+    let keeper = record.keeper.filter(|keeper| sys::proc::is_alive(*keeper))?;
+    let socket = sys::socket::connect(&record.intent.socket).ok()?;
+    (sys::socket::peer_pid(&socket).ok()? == keeper.pid.get()).then_some(socket)
 }
 
 fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
@@ -57,14 +88,15 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
         record.keeper,
         leader,
     );
-    cage.cgroup = leaf_of(record);
+    cage.cgroup = leaf_of(&performer.dir, record);
     cage.ledger.extend(record.members.iter().copied());
-    let socket = sys::socket::connect(&intent.socket).ok();
+    let socket = reach(record);
     if socket.is_none() && cage.is_empty() {
         return None;
     }
     let log = Position::now(&performer.dir.log(&key.0)).unwrap_or_default();
-    let mut held = Held::new(Arc::new(intent.plan.clone()), intent.mark.clone(), None, log);
+    let seal = intent.seal(&performer.dir);
+    let mut held = Held::new(Arc::new(intent.plan.clone()), intent.mark.clone(), seal, None, log);
     held.ready_noted = record.ready;
     held.notified.send_replace(record.notified);
     held.cage = Some(cage);

@@ -70,6 +70,18 @@ fn at_any_length<S>(path: &Path, make: impl Fn(&Path) -> io::Result<S>) -> io::R
 /// The user at the other end.
 #[cfg(target_os = "linux")]
 pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
+    peer(stream).map(|peer| peer.uid)
+}
+
+/// The number of the process at the other end: for a client, of the one that listens. 0 where it has none in this
+/// PID namespace.
+#[cfg(target_os = "linux")]
+pub fn peer_pid(stream: &UnixStream) -> io::Result<i32> {
+    peer(stream).map(|peer| peer.pid)
+}
+
+#[cfg(target_os = "linux")]
+fn peer(stream: &UnixStream) -> io::Result<libc::ucred> {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = UCRED_SIZE;
     // SAFETY: the buffer is a local of exactly `size` bytes.
@@ -82,7 +94,7 @@ pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
             &raw mut size,
         )
     };
-    if result == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
+    if result == 0 { Ok(peer) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The user at the other end.
@@ -92,6 +104,24 @@ pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     // SAFETY: both numbers are locals.
     let result = unsafe { libc::getpeereid(stream.as_raw_fd(), &raw mut uid, &raw mut gid) };
     if result == 0 { Ok(uid) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The number of the process at the other end: for a client, of the one that listens.
+#[cfg(not(target_os = "linux"))]
+pub fn peer_pid(stream: &UnixStream) -> io::Result<i32> {
+    let mut pid: libc::pid_t = 0;
+    let mut size = size_of::<libc::pid_t>() as libc::socklen_t;
+    // SAFETY: the buffer is a local of exactly `size` bytes.
+    let result = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_LOCAL,
+            libc::LOCAL_PEERPID,
+            (&raw mut pid).cast(),
+            &raw mut size,
+        )
+    };
+    if result == 0 { Ok(pid) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(target_os = "linux")]
@@ -160,6 +190,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let _client = connect(&path).expect("connects");
         let (peer, _) = listener.accept().expect("accepts");
+        assert_eq!(u32::try_from(peer_pid(&peer).expect("known")), Ok(std::process::id()));
         assert_eq!(peer_uid(&peer).expect("known"), own_uid());
         // A stale socket is replaced.
         drop(listener);

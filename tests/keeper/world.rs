@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use devstack::domain::{Exit, Failure, Life, Mark, ProcId, UnitName};
 use devstack::keeper::{FromKeeper, LogSpec, Spec};
-use devstack::store::RecordLine;
 use devstack::store::log::rotated_path;
+use devstack::store::{RecordLine, Seal};
 use tempfile::TempDir;
 
 /// Longer than anything takes on a busy machine.
@@ -45,6 +45,7 @@ impl World {
             cgroup: None,
             socket: path("keeper.sock"),
             record: path("record"),
+            seal: Seal::of(&Mark::parse(MARK).expect("a mark"), &["test"]),
             notify: None,
             log: LogSpec { path: path("api.log"), max_size: 10 << 20, max_files: 1000 },
         };
@@ -177,8 +178,7 @@ impl Keeper {
     pub(crate) fn record(&self) -> Vec<RecordLine> {
         let text = fs::read_to_string(&self.world.spec.record).expect("a record");
         // Each line begins on a line of its own, whatever a writer before left torn.
-        let lines = text.lines().filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_str(line).expect("a line that is known")).collect()
+        text.lines().filter(|line| !line.is_empty()).map(parse).collect()
     }
 
     /// All files of the log, the oldest first, as one.
@@ -215,4 +215,11 @@ pub(crate) fn status(process: ProcId, field: &str) -> String {
     let text = String::from_utf8(proc_file(process, "status")).expect("text");
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.expect("a field that is there").trim().to_owned()
+}
+
+/// A line of a record, its seal taken off.
+pub(crate) fn parse(line: &str) -> RecordLine {
+    let mut value: serde_json::Value = serde_json::from_str(line.trim()).expect("JSON");
+    value.as_object_mut().expect("an object").remove("seal").expect("a seal");
+    serde_json::from_value(value).expect("a line that is known")
 }
