@@ -6,6 +6,9 @@ pub mod cage;
 pub mod cli;
 pub mod control;
 pub mod domain;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod keeper;
 pub mod machine;

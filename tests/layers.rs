@@ -46,6 +46,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "supervisor",
         ],
     ),
+    // Not in the program: it calls the `fuzz.rs` of each module.
+    ("fuzzing", &["plan", "sys", "cage", "store", "keeper", "control", "show", "cli"]),
 ];
 
 /// Modules that decide and never do: no runtime, file, socket, process or clock.

@@ -125,6 +125,14 @@ fn what_config_shows_is_a_manifest_of_the_same_plan() {
 }
 
 #[test]
+fn an_excerpt_of_the_manifest_does_not_act_on_a_terminal() {
+    let told = report("services:\n  a: { comand: \"\u{1b}[2J\u{9b}31m\u{202e}\u{e0041}x\", \u{200b}b: 1 }\n");
+    assert!(told.contains("comand") && told.contains("x\""), "{told}");
+    let raw = |c: &char| c.is_control() && *c != '\n' || ['\u{202e}', '\u{e0041}', '\u{200b}'].contains(c);
+    assert_eq!(told.chars().find(raw), None, "{told}");
+}
+
+#[test]
 fn a_list_waits_for_the_most_that_can_be_waited_for() {
     let plan = good(
         "services: { s: {command: x}, t: {command: x, type: task}, u: {command: x, depends_on: [s, t]} }",

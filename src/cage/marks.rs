@@ -67,7 +67,7 @@ impl Marks {
         Self::parse(&[], &held)
     }
 
-    fn parse(environ: &[u8], held: &[String]) -> Self {
+    pub(super) fn parse(environ: &[u8], held: &[String]) -> Self {
         let variable = |name: &str| Mark::parse(std::str::from_utf8(proc::variable(environ, name)?).ok()?);
         let held = held.iter().filter_map(|name| name.strip_prefix(MEMFD));
         Self {

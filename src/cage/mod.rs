@@ -6,6 +6,8 @@
 
 mod census;
 mod evidence;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 mod holder;
 mod life;

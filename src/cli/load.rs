@@ -14,6 +14,8 @@ use crate::plan::{self, AutoPorts, Context, EnvFileError, Plan, WantedPorts};
 const NAMES: [&str; 2] = ["devstack.yaml", "devstack.yml"];
 /// The largest env file that is read, in bytes.
 const MAX_ENV_FILE: usize = 1 << 20;
+/// What the values of an env file may come to together where they name each other, in bytes.
+const MAX_ENV_VALUES: usize = 16 << 20;
 /// Automatic ports: below those that the kernel gives away by itself (from 32768 on).
 const AUTO_PORTS: std::ops::Range<u16> = 20_000..30_000;
 
@@ -200,23 +202,37 @@ fn read_env_file(path: &Path) -> Result<Vec<(String, String)>, EnvFileError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(EnvFileError::Missing),
         Err(error) => return Err(EnvFileError::Unreadable(reason(&error))),
     };
-    let text = std::str::from_utf8(&bytes)
+    parse_env(&bytes)
+}
+
+/// The variables of an env file, in order.
+pub(super) fn parse_env(bytes: &[u8]) -> Result<Vec<(String, String)>, EnvFileError> {
+    let text = std::str::from_utf8(bytes)
         .map_err(|_| EnvFileError::Unreadable("it is not UTF-8 text".to_owned()))?;
     let text = text.trim_start_matches('\u{feff}');
-    dotenvy::from_read_iter(text.as_bytes())
-        .map(|pair| pair.map_err(|error| env_error(&error, text)))
-        .collect()
+    let mut lines = dotenvy::from_read_iter(text.as_bytes());
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    // A value may name earlier ones, and those again: a file of some lines could fill the memory. Each `$` brings no more
+    // than the largest value known by then.
+    let dollars = text.matches('$').count();
+    let mut largest = std::env::vars_os().map(|(_, value)| value.len()).max().unwrap_or(0);
+    while dollars.saturating_mul(largest) <= MAX_ENV_VALUES {
+        let Some(pair) = lines.next() else { return Ok(pairs) };
+        let (name, value) = pair.map_err(|error| env_error(&error, text))?;
+        largest = largest.max(value.len());
+        pairs.push((name, value));
+    }
+    Err(EnvFileError::Unreadable("its values grow too large by naming each other".to_owned()))
 }
 
 fn env_error(error: &dotenvy::Error, text: &str) -> EnvFileError {
     let dotenvy::Error::LineParse(bad, _) = error else { return EnvFileError::Unreadable(error.to_string()) };
-    // It tells a place within the line; which line it was must be sought.
-    let line = text.lines().position(|line| line.trim() == bad.trim());
-    let text: String = bad.chars().take(80).collect();
-    line.map_or(EnvFileError::Unreadable(format!("{text:?} is not NAME=value")), |line| EnvFileError::Line {
-        line: line + 1,
-        text,
-    })
+    // It tells a place within the line; which line it was must be sought. What stands there is not told: an env file
+    // holds secrets, and a faulty line may well be a part of one.
+    let unknown = || EnvFileError::Unreadable("one of its lines is not NAME=value".to_owned());
+    let begins = bad.lines().next().unwrap_or_default().trim();
+    let line = text.lines().position(|line| line.trim() == begins);
+    line.map_or_else(unknown, |line| EnvFileError::Line { line: line + 1 })
 }
 
 /// Ports that stay the same for one checkout: the previous ones, else by a hash of where the stack is and what the

@@ -2,7 +2,7 @@
 
 mod print;
 mod stream;
-mod when;
+pub(super) mod when;
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;

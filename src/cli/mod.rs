@@ -5,6 +5,8 @@ mod down;
 pub mod error;
 mod events;
 pub mod exit;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod load;
 pub mod logs;
 mod look;

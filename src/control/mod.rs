@@ -2,6 +2,8 @@
 
 mod api;
 mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod server;
 
 pub use api::{CancelCall, DownCall, Told, UpCall, Version};

@@ -115,14 +115,14 @@ impl Signal {
 impl FromStr for Signal {
     type Err = UnknownSignal;
 
-    /// Understands `SIGTERM`, `TERM`, `term` and `15`.
+    /// Understands `SIGTERM`, `TERM`, `term`, `15`, and `SIG34`, as signals without a name are shown.
     fn from_str(text: &str) -> Result<Self, UnknownSignal> {
         let unknown = || UnknownSignal(text.to_owned());
-        if let Ok(number) = text.parse::<i32>() {
-            return if (1..=64).contains(&number) { Ok(Self(number)) } else { Err(unknown()) };
-        }
         let upper = text.to_ascii_uppercase();
         let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+        if let Ok(number) = bare.parse::<i32>() {
+            return if (1..=64).contains(&number) { Ok(Self(number)) } else { Err(unknown()) };
+        }
         let found = NAMES.iter().find(|(name, _)| *name == bare);
         found.map(|(_, number)| Self(*number)).ok_or_else(unknown)
     }
@@ -146,9 +146,7 @@ impl fmt::Debug for Signal {
 impl TryFrom<String> for Signal {
     type Error = UnknownSignal;
     fn try_from(text: String) -> Result<Self, UnknownSignal> {
-        // Real-time signals are shown as SIG34: read them back as well.
-        let number = text.strip_prefix("SIG").unwrap_or(&text);
-        number.parse().or_else(|_| text.parse())
+        text.parse()
     }
 }
 
@@ -167,6 +165,9 @@ mod tests {
         for text in ["SIGTERM", "TERM", "term", "15"] {
             assert_eq!(text.parse::<Signal>(), Ok(Signal::TERM));
         }
+        // As a signal without a name is shown, in `config` too.
+        assert_eq!("SIG34".parse::<Signal>(), Ok(Signal::from_number(34)));
+        assert!("SIG99".parse::<Signal>().is_err());
         assert!("SIGNOPE".parse::<Signal>().is_err());
         assert!("0".parse::<Signal>().is_err());
         assert!("-9".parse::<Signal>().is_err());

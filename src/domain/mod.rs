@@ -9,6 +9,7 @@ mod port;
 mod report;
 mod time;
 mod view;
+mod visible;
 
 pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
 pub use exit::{Exit, Signal, UnknownSignal};
@@ -19,3 +20,6 @@ pub use port::{PortHolder, PortStatus};
 pub use report::{DownReport, Ended, EndedUnit, Survivor, UnitOutcome, UpReport};
 pub use time::{Moment, WallTime, format_duration};
 pub use view::{FoundBy, Health, ProcessView, StackView, State, UnitKind, UnitView};
+pub use visible::acts;
+#[cfg(any(test, fuzzing))]
+pub(crate) use visible::assert_nothing_acts;

@@ -6,6 +6,8 @@
 
 mod census;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hold;
 mod notify;
 mod nursery;

@@ -70,7 +70,7 @@ impl Drop for Notify {
     }
 }
 
-fn says_ready(message: &[u8]) -> bool {
+pub(super) fn says_ready(message: &[u8]) -> bool {
     message.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
 }
 

@@ -1,10 +1,13 @@
 //! Problems as text for people: code, place, the lines with a caret, a hint.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::Span;
 use super::place::floor;
 use super::problem::{MOST_KEPT, Problem};
+use crate::domain::acts;
 
 /// So many problems are shown; nobody mends more at a time.
 const MOST_SHOWN: usize = 50;
@@ -19,6 +22,7 @@ const MOST_LABELS: usize = 12;
 pub fn render(problems: &[Problem], source_name: &str, text: &str, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let source_name = visible(source_name);
+    let text = &*shown_source(text);
     let mut out = String::new();
     for problem in problems.iter().take(MOST_SHOWN) {
         let report = [group(problem, &source_name, text)];
@@ -95,12 +99,29 @@ fn piece(text: &str, begin: usize, end: usize, line: Option<u32>) -> Option<(&st
     (stop - start <= MOST_SOURCE).then(|| (&text[start..stop], start, line.unwrap_or(1) as usize))
 }
 
+/// The manifest's text with a stand-in of the same length for each character that acts: all places stay true. The
+/// renderer takes care of a few of them only, and an excerpt must not act where the file is looked at.
+fn shown_source(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| acts(c) && !matches!(c, '\n' | '\t')) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let ends_line = c == '\r' && rest.peek() == Some(&'\n');
+        match c.len_utf8() {
+            _ if !acts(c) || ends_line || matches!(c, '\n' | '\t') => out.push(c),
+            1 => out.push('?'),
+            2 => out.push('\u{bf}'),
+            3 => out.push('\u{fffd}'),
+            _ => out.push_str("\u{fffd}?"),
+        }
+    }
+    out.into()
+}
+
 /// A text whose control characters cannot act on a terminal.
 fn visible(text: &str) -> String {
-    let acts = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars()
         .flat_map(|c| {
             let (escaped, plain) = if acts(c) { (Some(c.escape_default()), None) } else { (None, Some(c)) };

@@ -39,12 +39,10 @@ pub enum EnvFileError {
     #[error("{0}")]
     Unreadable(String),
     /// A line of it cannot be understood.
-    #[error("line {line} is not NAME=value: {text:?}")]
+    #[error("line {line} is not NAME=value")]
     Line {
         /// Counted from 1.
         line: usize,
-        /// The line.
-        text: String,
     },
 }
 

@@ -7,6 +7,8 @@
 mod address;
 mod context;
 mod definition;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod judge;
 mod order;
 mod ports;

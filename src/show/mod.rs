@@ -7,6 +7,8 @@ pub mod door;
 pub mod down;
 pub mod error;
 pub mod event;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod json;
 pub mod live;
 pub mod ls;

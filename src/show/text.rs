@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::domain::format_duration;
+use crate::domain::{acts, format_duration};
 
 /// Makes control characters visible, so that no name or command line can act on a terminal or break a line.
 ///
@@ -22,12 +22,7 @@ pub fn escape(raw: &str) -> String {
                 let written = write!(safe, "\\x{:02x}", u32::from(c));
                 debug_assert!(written.is_ok());
             }
-            '\u{80}'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => {
+            _ if acts(c) => {
                 let written = write!(safe, "\\u{{{:x}}}", u32::from(c));
                 debug_assert!(written.is_ok());
             }

@@ -325,11 +325,14 @@ impl StackDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(HomeError::Io { path, source }),
         };
-        match serde_json::from_slice::<Version>(&text) {
-            Ok(Version { version }) if version > STATE_VERSION => {
-                Err(HomeError::Newer { path, found: version })
-            }
-            _ => Ok(self.read_sealed(&text)),
+        self.parse_stack(&text).map_err(|found| HomeError::Newer { path, found })
+    }
+
+    /// The text of `stack.json`: none where it is not to be believed, an error where a newer devstack wrote it.
+    pub(super) fn parse_stack(&self, text: &[u8]) -> Result<Option<StackFile>, u32> {
+        match serde_json::from_slice::<Version>(text) {
+            Ok(Version { version }) if version > STATE_VERSION => Err(version),
+            _ => Ok(self.read_sealed(text)),
         }
     }
 
@@ -340,7 +343,7 @@ impl StackDir {
         Some(file)
     }
 
-    fn seal(&self, secret: &Mark) -> Seal {
+    pub(super) fn seal(&self, secret: &Mark) -> Seal {
         Seal::of(secret, &["stack", &self.hash])
     }
 

@@ -20,9 +20,43 @@ const CHUNK: usize = 64 << 10;
 pub struct JournalReader {
     path: PathBuf,
     files: VecDeque<File>,
+    text: Text,
+}
+
+/// Bytes as they come, told as lines.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    /// What has no end yet.
     rest: Vec<u8>,
     /// In the middle of a line that is too long: what comes up to its end is skipped.
     skipping: bool,
+}
+
+impl Text {
+    /// Tells the lines that end in this piece; returns how many could not be read.
+    pub(super) fn take(&mut self, chunk: &[u8], tell: &mut impl FnMut(Line)) -> usize {
+        let mut torn = 0;
+        for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
+            if !self.skipping {
+                self.rest.extend_from_slice(piece);
+            }
+            if self.rest.len() > LONGEST {
+                *self = Self { rest: Vec::new(), skipping: true };
+                torn += 1;
+            }
+            if piece.ends_with(b"\n") && !std::mem::take(&mut self.skipping) {
+                torn += usize::from(!tell_line(&self.rest, tell));
+                self.rest.clear();
+            }
+        }
+        torn
+    }
+
+    /// Nothing more comes: how many are torn, which is what was left without an end.
+    pub(super) fn end(&mut self) -> usize {
+        let Self { rest, skipping } = std::mem::take(self);
+        usize::from(!skipping && !rest.trim_ascii().is_empty())
+    }
 }
 
 impl JournalReader {
@@ -36,7 +70,7 @@ impl JournalReader {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self { path: path.to_owned(), files, rest: Vec::new(), skipping: false })
+        Ok(Self { path: path.to_owned(), files, text: Text::default() })
     }
 
     /// Calls `tell` for each line that was not told yet; returns how many could not be read.
@@ -49,8 +83,7 @@ impl JournalReader {
                     break;
                 }
                 // The end of a file that was rotated away: what is left without an end is torn.
-                let left = !std::mem::take(&mut self.rest).trim_ascii().is_empty();
-                torn += usize::from(left && !std::mem::take(&mut self.skipping));
+                torn += self.text.end();
                 self.files.pop_front();
             }
             if !self.follow_rotation()? {
@@ -70,20 +103,7 @@ impl JournalReader {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            for piece in chunk[..count].split_inclusive(|byte| *byte == b'\n') {
-                let ended = piece.ends_with(b"\n");
-                if !self.skipping {
-                    self.rest.extend_from_slice(piece);
-                }
-                if self.rest.len() > LONGEST {
-                    (self.rest, self.skipping) = (Vec::new(), true);
-                    torn += 1;
-                }
-                if ended && !std::mem::take(&mut self.skipping) {
-                    torn += usize::from(!tell_line(&self.rest, tell));
-                    self.rest.clear();
-                }
-            }
+            torn += self.text.take(&chunk[..count], tell);
         }
     }
 

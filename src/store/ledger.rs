@@ -210,7 +210,7 @@ pub fn read_doubted(dir: &StackDir) -> io::Result<Doubted> {
 }
 
 /// A record from its text; none where even the intent is torn: then nothing of it was ever started.
-fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
+pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
     let lines = || text.split(|byte| *byte == b'\n');
     let intent = lines().find_map(|line| read_intent(dir, line))?;
     let seal = intent.seal(dir);

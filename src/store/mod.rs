@@ -4,6 +4,8 @@
 //! kernel's), and after a crash of the machine itself the boot id makes every recorded identity void anyway.
 
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod home;
 mod journal;
 mod journal_reader;

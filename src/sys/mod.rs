@@ -5,7 +5,14 @@ pub mod cgroup;
 pub mod clock;
 pub mod exit;
 pub mod flock;
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+pub(crate) mod fuzz;
 pub mod host;
+/// This system has no such files.
+#[cfg(all(any(test, fuzzing), not(target_os = "linux")))]
+pub(crate) mod fuzz {
+    pub(crate) fn proc(_: &[u8]) {}
+}
 pub mod mark;
 pub mod nursery;
 mod own;

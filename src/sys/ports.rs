@@ -11,6 +11,9 @@ mod os {
     }
 }
 
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+pub(super) use os::read_datagram;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -71,13 +74,13 @@ pub fn owners(inodes: &BTreeSet<u64>, pids: &[i32]) -> BTreeMap<u64, i32> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+pub(super) enum Line {
     Listening(Listener),
     Connected,
 }
 
 /// One line of `/proc/net/tcp` or `tcp6`.
-fn parse_line(line: &[u8]) -> Option<Line> {
+pub(super) fn parse_line(line: &[u8]) -> Option<Line> {
     let text = std::str::from_utf8(line).ok()?;
     let mut fields = text.split_ascii_whitespace();
     let (address, port) = fields.nth(1)?.split_once(':')?;

@@ -75,7 +75,7 @@ fn read_answers(socket: &OwnedFd, found: &mut Vec<Listener>) -> Option<()> {
 }
 
 /// Reads the messages of one datagram; says whether the last one is among them.
-fn read_datagram(mut rest: &[u8], found: &mut Vec<Listener>) -> Option<bool> {
+pub(in crate::sys) fn read_datagram(mut rest: &[u8], found: &mut Vec<Listener>) -> Option<bool> {
     while rest.len() >= HEADER {
         let length = usize::try_from(u32::from_ne_bytes(rest.get(..4)?.try_into().ok()?)).ok()?;
         let kind = i32::from(u16::from_ne_bytes(rest.get(4..6)?.try_into().ok()?));

@@ -80,13 +80,16 @@ pub fn lists_children() -> bool {
 /// Its command line for people: words as given, control characters escaped; `[comm]` where it has none.
 #[must_use]
 pub fn command(of: &Stat) -> String {
-    let mut bytes = os::cmdline(of.pid, SHOWN_COMMAND + 1);
+    shown_command(os::cmdline(of.pid, SHOWN_COMMAND + 1), &of.comm)
+}
+
+fn shown_command(mut bytes: Vec<u8>, comm: &str) -> String {
     let cut = bytes.len() > SHOWN_COMMAND;
     bytes.truncate(SHOWN_COMMAND);
     let end = bytes.iter().rposition(|b| *b != 0 && *b != b' ').map_or(0, |last| last + 1);
     bytes.truncate(end);
     if bytes.is_empty() {
-        return format!("[{}]", of.comm);
+        return format!("[{comm}]");
     }
     for byte in &mut bytes {
         if *byte == 0 {
@@ -103,7 +106,10 @@ pub fn command(of: &Stat) -> String {
 /// Its arguments, byte for byte; empty where it has none or they may not be read.
 #[must_use]
 pub fn argv(pid: i32) -> Vec<OsString> {
-    let bytes = os::cmdline(pid, MOST);
+    words(&os::cmdline(pid, MOST))
+}
+
+fn words(bytes: &[u8]) -> Vec<OsString> {
     let Some(end) = bytes.iter().rposition(|b| *b != 0) else { return Vec::new() };
     bytes[..=end].split(|b| *b == 0).map(|word| OsString::from_vec(word.to_vec())).collect()
 }
@@ -222,6 +228,20 @@ pub fn ancestors(pid: i32) -> Vec<ProcId> {
         next = parent.ppid;
     }
     line
+}
+
+/// For the fuzzer only.
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+pub(super) mod raw {
+    pub(in crate::sys) use super::os::{memfd_name, number_in, socket_inode};
+
+    pub(in crate::sys) fn command(bytes: &[u8], comm: &str) -> String {
+        super::shown_command(bytes.to_vec(), comm)
+    }
+
+    pub(in crate::sys) fn words(bytes: &[u8]) -> usize {
+        super::words(bytes).len()
+    }
 }
 
 #[cfg(test)]

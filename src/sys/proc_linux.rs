@@ -165,7 +165,11 @@ pub(super) fn uid(pid: i32) -> Option<u32> {
 
 /// A number in `/proc/PID/status`, in the line of this name.
 fn status<N: std::str::FromStr>(pid: i32, name: &[u8], at: usize) -> Option<N> {
-    let status = read(&format!("{pid}/status"), 8192).ok()?;
+    number_in(&read(&format!("{pid}/status"), 8192).ok()?, name, at)
+}
+
+/// A number in the text of such a file.
+pub(in crate::sys) fn number_in<N: std::str::FromStr>(status: &[u8], name: &[u8], at: usize) -> Option<N> {
     let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(name))?;
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(at)?.parse().ok()
 }
@@ -218,7 +222,7 @@ fn links(dir: &OwnedFd, numbers: &[i32], see: &mut impl FnMut(&[u8])) -> Result<
 }
 
 /// The name of a memfd, as the target of a link tells it.
-fn memfd_name(target: &[u8], prefix: &str) -> Option<String> {
+pub(in crate::sys) fn memfd_name(target: &[u8], prefix: &str) -> Option<String> {
     let name = target.strip_prefix(b"/memfd:")?;
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
     name.starts_with(prefix.as_bytes()).then(|| String::from_utf8_lossy(name).into_owned())
@@ -241,10 +245,15 @@ pub(super) fn sockets(pid: i32) -> Vec<u64> {
     let mut inodes = Vec::new();
     // What may not be read holds nothing that we could name.
     let _unreadable = each_descriptor(pid, |target| {
-        let inode = target.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
-        inodes.extend(inode.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok()));
+        inodes.extend(socket_inode(target));
     });
     inodes
+}
+
+/// The inode of a socket, as the target of a link tells it.
+pub(in crate::sys) fn socket_inode(target: &[u8]) -> Option<u64> {
+    let digits = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 pub(super) fn shares_files(pid: i32) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{Pid, ProcId};
+use crate::domain::{Pid, ProcId, acts};
 
 /// What a process does at the moment it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,13 +124,9 @@ pub fn parse_stat(line: &[u8], page: u64) -> Option<Stat> {
     })
 }
 
-/// A text that is safe on a terminal: control characters and those that turn the direction of writing are escaped.
+/// A text that is safe on a terminal: what acts there ([`acts`]) is escaped.
 #[must_use]
 pub fn visible(text: &str) -> String {
-    let acts = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if acts(c) {

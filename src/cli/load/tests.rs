@@ -89,6 +89,25 @@ fn env_files_are_read_and_their_faults_told() {
 }
 
 #[test]
+fn values_that_name_each_other_do_not_fill_the_memory() {
+    let mut text = "A0=xxxxxxxxxxxxxxxx\n".to_owned();
+    for n in 0..40 {
+        text.extend([format!("A{}=", n + 1), format!("$A{n}").repeat(4), "\n".to_owned()]);
+    }
+    let told = parse_env(text.as_bytes()).expect_err("4 to the power of 40").to_string();
+    assert!(told.contains("too large"), "{told}");
+    assert_eq!(parse_env(b"A=1\nB=$A$A\n").expect("small")[1].1, "11");
+}
+
+#[test]
+fn a_faulty_line_of_an_env_file_is_not_shown() {
+    for text in ["A=1\nhunter2 is secret\n", "A=\"one\nhunter2\n", "hunter2", "A=1\nB='hunter2\nC=2\n"] {
+        let told = parse_env(text.as_bytes()).expect_err("wrong").to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
 fn all_problems_come_together_in_the_order_of_the_file() {
     let dir = dir_with(&[(
         "devstack.yaml",

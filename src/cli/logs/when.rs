@@ -6,7 +6,7 @@ use jiff::{Timestamp, Zoned};
 use crate::domain::WallTime;
 
 /// A time relative to `now`: so long ago, today at, or exactly then.
-pub(super) fn parse(text: &str, now: &Zoned) -> Option<WallTime> {
+pub(in crate::cli) fn parse(text: &str, now: &Zoned) -> Option<WallTime> {
     let text = text.trim();
     if let Some(millis) = millis(text) {
         return Some(WallTime(now.timestamp().as_millisecond().saturating_sub(millis)));

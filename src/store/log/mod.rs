@@ -4,6 +4,8 @@
 //! was written at a new millisecond: its offset in the file (u64, little endian) and the wall time in milliseconds since
 //! the epoch (i64, little endian). Rotated files are `NAME.log.1` with `NAME.log.1.times`, and so on, newest first.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod rotate;
 mod times;
 pub mod writer;

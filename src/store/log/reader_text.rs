@@ -1,5 +1,7 @@
 //! Bytes of unknown origin as text that is safe to show in a message.
 
+use crate::domain::acts;
+
 /// The text of a line without what would act on a terminal: colour and cursor sequences are dropped, other control
 /// characters are escaped, invalid UTF-8 is replaced, and what is longer than `most` characters is cut.
 #[must_use]
@@ -15,7 +17,7 @@ pub fn printable(line: &[u8], most: usize) -> String {
         }
         match c {
             '\t' => shown.push(' '),
-            c if c.is_control() || is_direction(c) => shown.extend(c.escape_unicode()),
+            c if acts(c) => shown.extend(c.escape_unicode()),
             c => shown.push(c),
         }
     }
@@ -46,11 +48,6 @@ pub fn without_escapes(text: &str) -> std::borrow::Cow<'_, str> {
     }
     plain.push_str(rest);
     plain.into()
-}
-
-/// Marks that reverse the direction of text and so can make a line read as another.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

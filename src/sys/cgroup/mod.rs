@@ -8,4 +8,6 @@ mod place;
 
 pub use leaf::{Leaf, Remnant, stack_name};
 pub(super) use place::own_cgroups;
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+pub(super) use place::own_dirs;
 pub use place::{Ability, NoPlace, controllers, place, try_out};

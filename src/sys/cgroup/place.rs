@@ -101,7 +101,7 @@ fn writable(dir: PathBuf) -> Result<PathBuf, NoPlace> {
 
 /// Where our own cgroup is in the file system, for each mount of its tree; none for one that does not show it.
 /// `/proc/self/mountinfo` and `/proc/self/cgroup` are read together.
-fn own_dirs(mounts: &[u8], own: &[u8], v1: Option<&str>) -> Vec<Option<PathBuf>> {
+pub(in crate::sys) fn own_dirs(mounts: &[u8], own: &[u8], v1: Option<&str>) -> Vec<Option<PathBuf>> {
     let Some(own) = own.split(|b| *b == b'\n').find_map(|line| own_path(line, v1)) else { return Vec::new() };
     let own = Path::new(std::ffi::OsStr::from_bytes(own));
     let dir = |line: &[u8]| {
