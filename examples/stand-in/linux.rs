@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::kernel::leave;
+use crate::kernel::{Side, leave};
 use crate::options::Failure;
 
 /// Ends the calling thread and no other: the process lives on in those.
@@ -67,4 +67,47 @@ pub(crate) fn set_user(uid: u32) -> Result<(), Failure> {
 pub(crate) fn keep_at_exec(descriptor: i32) {
     // SAFETY: flags of a descriptor that the caller owns.
     unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) };
+}
+
+/// Every signal that can be held back waits from now on until [`next_signal`] takes it.
+pub(crate) fn hold_all_signals() {
+    // SAFETY: `sigfillset` initialises the set before anything reads it.
+    unsafe {
+        let mut all = std::mem::MaybeUninit::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// Waits for the next signal; its number and who sent it (0: the kernel, or somebody outside our view).
+pub(crate) fn next_signal() -> (i32, i32) {
+    // SAFETY: the set is initialised before it is read, and the kernel writes the information into a local.
+    unsafe {
+        let mut all = std::mem::MaybeUninit::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        loop {
+            let signal = libc::sigwaitinfo(all.as_ptr(), &raw mut info);
+            if signal > 0 {
+                let by_kernel = info.si_code > 0;
+                return (signal, if by_kernel { 0 } else { info.si_pid() });
+            }
+        }
+    }
+}
+
+/// Forks; the child gets this number, which must be free (`set_tid` of `clone3`, Linux 5.5: for who may restore processes).
+pub(crate) fn fork_as(number: i32) -> io::Result<Side> {
+    let numbers = [number];
+    // SAFETY: all fields are plain numbers, for which zero is a value.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+    args.set_tid = numbers.as_ptr() as u64;
+    args.set_tid_size = 1;
+    // SAFETY: without CLONE_VM this is a fork; the process has one thread, and the list outlives the call.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Side::Child),
+        child => Ok(Side::Parent(i32::try_from(child).unwrap_or(0))),
+    }
 }

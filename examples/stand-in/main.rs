@@ -9,6 +9,8 @@
 mod badly;
 mod crowds;
 mod http;
+#[cfg(target_os = "linux")]
+mod innocent;
 mod kernel;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -63,6 +65,8 @@ const MODES: &[&Mode] = &[
     &oddly::LATE,
     #[cfg(target_os = "linux")]
     &oddly::GROW,
+    #[cfg(target_os = "linux")]
+    &innocent::INNOCENT,
 ];
 
 fn main() -> ExitCode {
