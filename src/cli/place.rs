@@ -11,8 +11,8 @@ use crate::control::{Client, ClientError};
 use crate::domain::{Mark, ProcId, StackName, StackView, UnitName};
 use crate::plan::{AutoPorts, Plan};
 use crate::show::Door;
-use crate::store::{Home, HomeError, Lock, StackDir, StackFile, directory_at, read_records};
-use crate::supervisor;
+use crate::store::{Home, HomeError, Lock, StackDir, StackFile, directory_at, is_private, read_records};
+use crate::supervisor::{self, Recalled, holder};
 use crate::sys;
 
 /// Where the command was called.
@@ -65,7 +65,7 @@ impl Place {
     /// The stack of this manifest, made on disk where it is new.
     pub(super) fn open(&self, loaded: &Loaded) -> Result<Stack, CliError> {
         let plan = &loaded.plan;
-        let dir = self.home.open(&plan.manifest, &plan.stack).map_err(home_error)?;
+        let dir = where_it_listens(self.home.open(&plan.manifest, &plan.stack).map_err(home_error)?);
         if let Some(file) = dir.read_stack().map_err(home_error)? {
             return Ok(Stack { dir, file });
         }
@@ -84,13 +84,24 @@ impl Place {
         };
         match self.known(&manifest)? {
             Some(stack) => Ok(Some(stack)),
+            None if self.is_restored(&manifest)? => self.known(&manifest),
             None => self.moved(&manifest),
+        }
+    }
+
+    /// Whether a supervisor lives whose state was removed, and has written it anew.
+    fn is_restored(&self, manifest: &Path) -> Result<bool, CliError> {
+        let dir = self.home.unmade(manifest, "unknown");
+        match supervisor::unreachable(&dir) {
+            Some(living) => Ok(block_on(supervisor::recall(&living.dir))? == Recalled::Reachable),
+            None => Ok(false),
         }
     }
 
     /// The stack whose manifest is, or was, at this path.
     fn known(&self, manifest: &Path) -> Result<Option<Stack>, CliError> {
         let Some(dir) = self.home.find(manifest).map_err(home_error)? else { return Ok(None) };
+        let dir = where_it_listens(dir);
         match dir.read_stack() {
             Ok(Some(file)) => return Ok(Some(Stack { dir, file })),
             // What cannot be read is damaged: no reason to keep processes alive.
@@ -262,6 +273,16 @@ impl Stack {
             ClientError::Refused(..) | ClientError::Garbled(_) => CliError::Bug(error.to_string()),
         }
     }
+}
+
+/// A supervisor that lives says where its socket is: it was started by one whose `XDG_RUNTIME_DIR` was another.
+fn where_it_listens(dir: StackDir) -> StackDir {
+    if dir.socket().exists() {
+        return dir;
+    }
+    let runtime = holder(&dir).and_then(|_| supervisor::unreachable(&dir)).map(|living| living.dir.runtime);
+    let runtime = runtime.filter(|runtime| !runtime.exists() || is_private(runtime));
+    runtime.map_or(dir.clone(), |runtime| StackDir { runtime, ..dir })
 }
 
 /// The present directory; where it was deleted, what the shell calls it: a stack that ran there can be ended from there.

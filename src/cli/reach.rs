@@ -10,7 +10,7 @@ use super::place::Stack;
 use crate::control::ClientError;
 use crate::show::Door;
 use crate::store::StackDir;
-use crate::supervisor::{Holder, Standing, holder};
+use crate::supervisor::{Holder, Recalled, Standing, holder, recall, unreachable};
 
 /// A supervisor that is well answers within milliseconds; after so long it is looked at for the first time.
 const NOTICE: Duration = Duration::from_millis(250);
@@ -43,6 +43,9 @@ pub(super) async fn answer<T>(
     wake: Wake,
     asked: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
+    if recall(&stack.dir).await == Recalled::Deaf {
+        return Err(ClientError::Silent);
+    }
     let mut asked = pin!(asked);
     let begun = Instant::now();
     let mut pause = NOTICE;
@@ -119,7 +122,7 @@ pub(super) fn held(stack: &Stack) -> CliError {
 /// Ends a supervisor that does not answer: a stop must never hang on it. Its services live on until they are ended.
 pub(super) fn depose(stack: &Stack, door: &Door) -> Result<(), CliError> {
     // Nobody holds the lock: whoever listens there has nothing to do with the stack, and its socket is replaced.
-    let Some(holder) = holder(&stack.dir) else { return Ok(()) };
+    let Some(holder) = holder(&stack.dir).or_else(|| unreachable(&stack.dir)) else { return Ok(()) };
     if !holder.is_supervisor {
         return Err(held(stack));
     }

@@ -202,10 +202,14 @@ async fn ask(stack: &Stack, door: &Door, call: &UpCall) -> Result<crate::control
 fn not_launched(stack: &Stack, error: LaunchError) -> CliError {
     match error {
         LaunchError::Held => reach::held(stack),
+        LaunchError::Deaf => stack.client_error(ClientError::Silent),
+        LaunchError::Socket(source) => {
+            CliError::Io { what: "the supervisor's lock and socket cannot be made".to_owned(), source }
+        }
         LaunchError::Spawn { error, crowd } if !crowd.is_empty() => {
             CliError::NoProcess { reason: error.to_string(), crowd }
         }
-        error => {
+        error @ LaunchError::Spawn { .. } => {
             CliError::Io { what: "starting the supervisor".to_owned(), source: std::io::Error::other(error) }
         }
     }

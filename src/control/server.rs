@@ -38,6 +38,8 @@ pub enum Call {
     Down(Box<DownCall>, Answers),
     /// Take a request back.
     Cancel(CancelCall),
+    /// Write down anew what is missing of the state.
+    Restore,
     /// The stack with its processes.
     View(oneshot::Sender<StackView>),
 }
@@ -59,7 +61,7 @@ struct Api {
 
 /// Serves the API until `ending`, then ends when the answers under way have been read.
 pub async fn serve(
-    listener: UnixListener,
+    listener: Listener,
     calls: mpsc::UnboundedSender<Call>,
     views: Views,
     ending: impl Future<Output = ()> + Send + 'static,
@@ -74,21 +76,45 @@ pub async fn serve(
         .route("/v1/cancel", post(cancel))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(api);
-    axum::serve(OwnUserOnly(listener), router).with_graceful_shutdown(ending).await
+    axum::serve(listener, router).with_graceful_shutdown(ending).await
 }
 
 /// A listener that hangs up on every other user, whatever the socket's mode has become.
-struct OwnUserOnly(UnixListener);
+pub struct Listener {
+    present: UnixListener,
+    renewed: mpsc::UnboundedReceiver<UnixListener>,
+}
 
-impl axum::serve::Listener for OwnUserOnly {
+impl Listener {
+    /// One whose socket may be swept away: each that comes from `renewed` takes the place of the one before.
+    #[must_use]
+    pub fn renewable(present: UnixListener, renewed: mpsc::UnboundedReceiver<UnixListener>) -> Self {
+        Self { present, renewed }
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(present: UnixListener) -> Self {
+        Self { present, renewed: mpsc::unbounded_channel().1 }
+    }
+}
+
+impl axum::serve::Listener for Listener {
     type Io = UnixStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (UnixStream, SocketAddr) {
         loop {
-            match self.0.accept().await {
+            let accepted = tokio::select! {
+                Some(renewed) = self.renewed.recv() => {
+                    self.present = renewed;
+                    continue;
+                }
+                accepted = self.present.accept() => accepted,
+            };
+            match accepted {
                 Ok((stream, address)) => {
-                    let own = crate::sys::users::own_uid();
+                    let own = rustix::process::geteuid().as_raw();
                     if stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
                         return (stream, address);
                     }
@@ -103,7 +129,7 @@ impl axum::serve::Listener for OwnUserOnly {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.present.local_addr()
     }
 }
 

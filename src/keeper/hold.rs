@@ -18,6 +18,7 @@ use crate::sys::signals::Signals;
 use crate::sys::{clock, proc};
 
 const CHILD: Signal = Signal::from_number(libc::SIGCHLD);
+const HANGUP: Signal = Signal::from_number(libc::SIGHUP);
 
 /// A running service, as its keeper sees it.
 #[derive(Debug)]
@@ -67,6 +68,11 @@ impl Hold {
             }
             if ready.contains(&Ready::OutputEnded) {
                 self.output.end();
+            }
+            if signals.contains(&HANGUP) {
+                // A supervisor has made anew what was swept away.
+                self.talk.renew();
+                self.record.renew();
             }
             if signals.contains(&Signal::TERM) {
                 self.hand_on_term();

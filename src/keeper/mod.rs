@@ -2,7 +2,8 @@
 //! reaps, and ends when the kernel says that no child is left (`ECHILD`). It knows nothing of health, order or policy.
 //!
 //! It has one thread, waits in one `poll`, and never for the supervisor: when that dies, the keeper goes on, and tells
-//! the next one what has happened. SIGTERM to a keeper is handed on to its service; other signals that can be ignored are.
+//! the next one what has happened. SIGTERM to a keeper is handed on to its service; on SIGHUP it makes its socket anew,
+//! where that was swept away; other signals that can be ignored are.
 
 mod census;
 mod explain;

@@ -2,12 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::store::{RecordLine, Seal};
 
 #[derive(Debug)]
 pub(super) struct Record {
+    path: PathBuf,
     file: File,
     seal: Seal,
 }
@@ -15,7 +16,14 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn open(path: &Path, seal: Seal) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self { file, seal })
+        Ok(Self { path: path.to_owned(), file, seal })
+    }
+
+    /// Where it was removed and written anew by the supervisor, it goes on there.
+    pub(super) fn renew(&mut self) {
+        if let Ok(renewed) = Self::open(&self.path, self.seal.clone()) {
+            *self = renewed;
+        }
     }
 
     pub(super) fn append(&mut self, line: &RecordLine) -> io::Result<()> {

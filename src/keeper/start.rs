@@ -52,7 +52,7 @@ fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
         Ok(found) => found.filter(|identity| !is_own(identity)),
         Err(error) => return Err(Box::new(user(spec, &error))),
     };
-    let signals = Signals::listen(&[libc::SIGCHLD, libc::SIGTERM])
+    let signals = Signals::listen(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGHUP])
         .map_err(|error| cannot("listen to signals", &error))?;
     let talk = Talk::listen(&spec.socket).map_err(|error| cannot("listen for supervisors", &error))?;
     let uid = identity.as_ref().map(|identity| identity.uid);

@@ -19,9 +19,16 @@ pub(super) struct Talk {
 impl Talk {
     /// Listens for supervisors; none is there yet.
     pub(super) fn listen(path: &Path) -> io::Result<Self> {
-        let listener = socket::listen(path)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener, peers: Vec::new(), told: Vec::new(), path: path.to_owned() })
+        Ok(Self { listener: listen(path)?, peers: Vec::new(), told: Vec::new(), path: path.to_owned() })
+    }
+
+    /// Makes the socket anew, where it was swept away.
+    pub(super) fn renew(&mut self) {
+        if !self.path.exists()
+            && let Ok(renewed) = listen(&self.path)
+        {
+            self.listener = renewed;
+        }
     }
 
     pub(super) fn tell(&mut self, what: &FromKeeper) {
@@ -58,6 +65,12 @@ impl Drop for Talk {
         // It may be gone with its directory.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let listener = socket::listen(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Tells one that is not listened to any more.

@@ -79,6 +79,12 @@ pub(super) fn private_dir(path: &Path) -> Result<(), HomeError> {
     check_private(path)
 }
 
+/// Whether a directory is this user's alone.
+#[must_use]
+pub fn is_private(path: &Path) -> bool {
+    check_private(path).is_ok()
+}
+
 /// Checks that a directory is this user's alone.
 pub(super) fn check_private(path: &Path) -> Result<(), HomeError> {
     let meta =

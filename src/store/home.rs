@@ -170,17 +170,13 @@ impl Home {
 
     /// The directories of the stack with this manifest, made where they are missing.
     pub fn open(&self, manifest: &Path, name: &StackName) -> Result<StackDir, HomeError> {
-        let hash = stack_hash(manifest);
-        if let Some(dir) = self.of_hash(&hash)? {
-            self.check_runtime(&dir)?;
+        if let Some(dir) = self.of_hash(&stack_hash(manifest))? {
+            dir.make_runtime()?;
             return Ok(dir);
         }
         let short: String = name.as_str().chars().take(30).map(|c| if c == ' ' { '-' } else { c }).collect();
-        let dir = self.stack_dir(self.state.join(format!("{short}-{hash}")), hash);
-        for path in [&dir.state, &dir.state.join("lives"), &dir.state.join("logs")] {
-            private_dir(path)?;
-        }
-        self.check_runtime(&dir)?;
+        let dir = self.unmade(manifest, &short);
+        dir.restore()?;
         Ok(dir)
     }
 
@@ -190,10 +186,17 @@ impl Home {
     /// touched: then there is none that could be met, and whoever ends the stack works without.
     pub fn find(&self, manifest: &Path) -> Result<Option<StackDir>, HomeError> {
         let Some(mut dir) = self.of_hash(&stack_hash(manifest))? else { return Ok(None) };
-        if self.check_runtime(&dir).is_err() {
+        if dir.make_runtime().is_err() {
             dir.runtime = dir.state.join("run");
         }
         Ok(Some(dir))
+    }
+
+    /// The directories that the stack with this manifest would have; none of them need be there.
+    #[must_use]
+    pub fn unmade(&self, manifest: &Path, name: &str) -> StackDir {
+        let hash = stack_hash(manifest);
+        self.stack_dir(self.state.join(format!("{name}-{hash}")), hash)
     }
 
     fn of_hash(&self, hash: &str) -> Result<Option<StackDir>, HomeError> {
@@ -224,15 +227,6 @@ impl Home {
     fn stack_dir(&self, state: PathBuf, hash: String) -> StackDir {
         let runtime = self.runtime.join(&hash);
         StackDir { hash, state, runtime }
-    }
-
-    fn check_runtime(&self, dir: &StackDir) -> Result<(), HomeError> {
-        // In `/tmp` anybody may have planted a directory of that name before us: each level is checked.
-        if let Some(parent) = self.runtime.parent().filter(|parent| parent.starts_with("/tmp")) {
-            private_dir(parent)?;
-        }
-        private_dir(&self.runtime)?;
-        private_dir(&dir.runtime)
     }
 }
 
@@ -301,6 +295,21 @@ impl StackDir {
     #[must_use]
     pub fn read_last_view(&self) -> Option<StackView> {
         serde_json::from_slice(&read_whole(&self.last_view()).ok()?).ok()
+    }
+
+    /// Makes what is missing of its directories.
+    pub fn restore(&self) -> Result<(), HomeError> {
+        let (lives, logs) = (self.state.join("lives"), self.state.join("logs"));
+        [&self.state, &lives, &logs].into_iter().try_for_each(|path| private_dir(path))?;
+        self.make_runtime()
+    }
+
+    /// Makes the directory of sockets, or checks the one that is there.
+    fn make_runtime(&self) -> Result<(), HomeError> {
+        let above = self.runtime.parent();
+        // In `/tmp` anybody may have planted a directory of that name before us: each level is checked.
+        let shared = above.and_then(Path::parent).filter(|top| top.starts_with("/tmp"));
+        [shared, above, Some(&self.runtime)].into_iter().flatten().try_for_each(private_dir)
     }
 
     /// The stack's name as the directory tells it, where nothing else does.

@@ -14,6 +14,7 @@ mod lock;
 pub mod log;
 mod seal;
 
+pub use files::is_private;
 pub(crate) use files::{private_file, read_private, write_whole};
 pub use home::{
     DirectoryId, Home, HomeError, LOCK, STATE_VERSION, StackDir, StackFile, directory_at, stack_hash,

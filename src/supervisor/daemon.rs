@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::driver::Driver;
-use crate::control;
+use crate::control::{self, Call};
 use crate::store::{Lock, StackDir};
 use crate::sys;
 
@@ -19,6 +20,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs the supervisor of the stack with these directories; standard input is its listening socket.
 pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
+    // Until it is listened for, it must not end this process.
+    sys::signals::ignore(&[libc::SIGHUP]);
     // A full disk takes no words; to complain about that on the same stream would end this process.
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
@@ -49,18 +52,49 @@ pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
 }
 
 async fn supervise(dir: StackDir, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = UnixListener::from_std(listener)?;
+    let listener = serveable(listener)?;
     let (calls, inbox) = mpsc::unbounded_channel();
     let stack = dir.read_stack().map_err(io::Error::other)?;
     let stack = stack.ok_or_else(|| io::Error::other("its stack.json is missing or damaged"))?;
-    let driver = Driver::new(dir, stack, inbox, true)?;
+    let driver = Driver::new(dir.clone(), stack, inbox, true)?;
     let (end, ending) = oneshot::channel();
+    let (renewed, listeners) = mpsc::unbounded_channel();
+    let listener = control::Listener::renewable(listener, listeners);
+    tokio::task::spawn_local(renew_when_called(dir, calls.clone(), renewed));
     let server = tokio::spawn(control::serve(listener, calls, driver.views(), async { drop(ending.await) }));
     driver.run().await?;
     let _ = end.send(());
     let _ = tokio::time::timeout(LAST_WORDS, server).await;
     Ok(())
+}
+
+/// Called by SIGHUP, what is missing of its files is made anew: a client that could not reach it waits for the socket.
+async fn renew_when_called(
+    dir: StackDir,
+    calls: mpsc::UnboundedSender<Call>,
+    listeners: mpsc::UnboundedSender<UnixListener>,
+) {
+    let Ok(mut called) = signal(SignalKind::hangup()) else { return };
+    let mut locks = Vec::new();
+    while called.recv().await.is_some() {
+        tracing::info!("called by SIGHUP: what is missing of its files is made anew");
+        if let Err(error) = dir.restore() {
+            tracing::warn!(%error, "a directory cannot be made anew");
+        }
+        // Where the lock was removed, whoever comes next meets a new one. While the old one is there this is refused.
+        locks.extend(Lock::try_take(&dir.lock()).ok().flatten());
+        let _ = calls.send(Call::Restore);
+        match sys::socket::listen(&dir.socket()).and_then(serveable) {
+            Ok(listener) => drop(listeners.send(listener)),
+            Err(error) => tracing::warn!(%error, "the socket cannot be made anew"),
+        }
+    }
+}
+
+/// A listener for the runtime.
+pub(super) fn serveable(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// The listening socket; its place is taken by `/dev/null` so that no later file gets descriptor 0.

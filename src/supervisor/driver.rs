@@ -149,6 +149,7 @@ impl Driver {
                 self.request(Request::Down(call.request), answers);
             }
             Call::Cancel(cancel) => self.step(Event::Cancelled { id: cancel.id, force: cancel.force }),
+            Call::Restore => self.performer.restore(),
             Call::View(answer) => {
                 let mut view = self.performer.look(&self.stack);
                 // A command that does its work is no supervisor.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{ProcId, Signal};
 use crate::store::{Lock, StackDir};
-use crate::sys::flock::holds_lock;
+use crate::sys::flock::{holds_lock, holds_removed_lock};
 use crate::sys::pidfd::{Pidfd, PidfdError};
 use crate::sys::proc::{self, RunState};
 
@@ -17,7 +17,7 @@ use crate::sys::proc::{self, RunState};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a process that should answer is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub struct Holder {
     pub command: String,
     /// A supervisor; else a command that does its work.
     pub is_supervisor: bool,
-    dir: StackDir,
+    /// The stack's directories.
+    pub dir: StackDir,
 }
 
 /// Who holds the stack now; none where nobody does, or where the kernel does not show it.
@@ -95,10 +96,11 @@ impl Holder {
         self.send(Signal::KILL)
     }
 
-    fn send(&self, signal: Signal) -> Result<(), PidfdError> {
+    pub(super) fn send(&self, signal: Signal) -> Result<(), PidfdError> {
         // The handle first: what is read from now on is read of this process, or the signal reaches nobody.
         let handle = Pidfd::open(self.id)?;
-        if holds_lock(self.id.pid.get(), &self.dir.lock()) {
+        let (pid, lock) = (self.id.pid.get(), self.dir.lock());
+        if holds_lock(pid, &lock) || holds_removed_lock(pid, &lock) {
             handle.send(signal)
         } else {
             Err(PidfdError::Gone)

@@ -4,13 +4,12 @@
 //! So a second `down` joins the first, `down --force` hardens it, `ps` sees it, and an `up` is told that the stack is held.
 
 use std::io;
-use std::os::unix::net::UnixListener as StdListener;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
+use super::daemon::serveable;
 use super::driver::Driver;
 use super::holder::lock_in_time;
 use crate::control::{self, Answers, Call, DownCall, Views};
@@ -59,7 +58,7 @@ pub async fn down<T>(
             let (end, ending) = oneshot::channel::<()>();
             let server = listener.map(|listener| {
                 let ending = async { drop(ending.await) };
-                tokio::spawn(control::serve(listener, calls.clone(), driver.views(), ending))
+                tokio::spawn(control::serve(listener.into(), calls.clone(), driver.views(), ending))
             });
             let mut work = tokio::task::spawn_local(driver.run());
             let told = follow(Inline { views, reply, calls }).await;
@@ -76,11 +75,6 @@ pub async fn down<T>(
         .await;
     drop(lock);
     result
-}
-
-fn serveable(listener: StdListener) -> io::Result<UnixListener> {
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
 }
 
 /// The stack as ledger and kernel show it, without a supervisor.

@@ -3,12 +3,10 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tokio::net::UnixStream;
-
 use super::holder::lock_in_time;
+use super::recall::{Recalled, is_served, recall};
 use crate::store::{StackDir, private_file};
 use crate::sys;
 
@@ -21,6 +19,9 @@ pub enum LaunchError {
     /// Another command is about to start one and does not get on.
     #[error("another command is starting it")]
     Held,
+    /// One lives and cannot be reached.
+    #[error("one lives and cannot be reached")]
+    Deaf,
     /// The kernel refused a new process.
     #[error("it cannot be started: {error}")]
     Spawn {
@@ -39,9 +40,12 @@ pub async fn ensure(dir: &StackDir) -> Result<(), LaunchError> {
     }
     let starting = lock_in_time(&dir.start_lock()).await.map_err(LaunchError::Socket)?;
     let _starting = starting.ok_or(LaunchError::Held)?;
-    // Another client may have started one while this one waited for the lock.
-    if is_served(&socket).await {
-        return Ok(());
+    // Another client may have started one while this one waited for the lock. And no second one beside one that lives: its
+    // files may have been swept away under it.
+    match recall(dir).await {
+        Recalled::Reachable => return Ok(()),
+        Recalled::Nobody => {}
+        Recalled::Deaf => return Err(LaunchError::Deaf),
     }
     // The client makes the socket: it can connect at once, and what it asks waits there until the supervisor accepts.
     let listener = sys::socket::listen(&socket).map_err(LaunchError::Socket)?;
@@ -58,15 +62,6 @@ pub async fn ensure(dir: &StackDir) -> Result<(), LaunchError> {
             let crowd = if full { super::look::crowd() } else { Vec::new() };
             Err(LaunchError::Spawn { error, crowd })
         }
-    }
-}
-
-/// Whether somebody listens on a socket.
-async fn is_served(socket: &Path) -> bool {
-    match UnixStream::connect(socket).await {
-        Ok(_) => true,
-        // So many callers wait already that the kernel takes no more.
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
     }
 }
 

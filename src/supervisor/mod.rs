@@ -19,7 +19,9 @@ mod orphaned;
 mod orphans;
 mod performer;
 mod ports;
+mod recall;
 mod recover;
+mod restore;
 mod sensing;
 
 pub use daemon::run as run_daemon;
@@ -27,3 +29,4 @@ pub use holder::{Holder, Standing, holder};
 pub use inline::{Inline, down, look};
 pub use launch::{LaunchError, ensure};
 pub use look::at_rest;
+pub use recall::{Recalled, recall, unreachable};

@@ -4,10 +4,13 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Component;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::birth::LEAF_PREFIX;
+use super::holder::PAUSE;
 use super::life::{Fact, Held, converse};
 use super::performer::Performer;
+use super::recall::call_keeper;
 use crate::cage::Cage;
 use crate::domain::Life;
 use crate::machine::{Adopted, Event, Target};
@@ -15,6 +18,9 @@ use crate::store::log::Position;
 use crate::store::{LifeRecord, StackDir, read_doubted, read_records, remove_record};
 use crate::sys;
 use crate::sys::cgroup::{Leaf, stack_name};
+
+/// So long a keeper that was called may take to make its socket anew.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Takes over every life of this boot that is not proven empty; returns what the machine must be told of them.
 pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
@@ -68,11 +74,25 @@ pub(super) fn leaf_of(dir: &StackDir, record: &LifeRecord) -> Option<Leaf> {
 }
 
 /// A connection to the life's keeper. The recorded process itself must be the one that listens: what anybody else says of
-/// a life is not believed.
+/// a life is not believed. One that cannot be reached because its socket was swept away is called first.
 fn reach(record: &LifeRecord) -> Option<UnixStream> {
     let keeper = record.keeper.filter(|keeper| sys::proc::is_alive(*keeper))?;
-    let socket = sys::socket::connect(&record.intent.socket).ok()?;
-    (sys::socket::peer_pid(&socket).ok()? == keeper.pid.get()).then_some(socket)
+    let connect = || {
+        let socket = sys::socket::connect(&record.intent.socket).ok()?;
+        (sys::socket::peer_pid(&socket).ok()? == keeper.pid.get()).then_some(socket)
+    };
+    if record.intent.socket.exists() {
+        return connect();
+    }
+    let called = call_keeper(keeper)?;
+    let begun = Instant::now();
+    loop {
+        let connected = connect();
+        if connected.is_some() || called.has_ended() || begun.elapsed() > ANSWER {
+            return connected;
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {

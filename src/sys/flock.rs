@@ -14,16 +14,39 @@ pub fn holds_lock(pid: i32, file: &Path) -> bool {
     descriptors.flatten().any(|descriptor| {
         let same = std::fs::metadata(descriptor.path())
             .is_ok_and(|it| it.ino() == wanted.ino() && it.dev() == wanted.dev());
-        let number = descriptor.file_name();
-        let info = || std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.to_string_lossy()));
-        same && info().is_ok_and(|text| is_locked(&text))
+        same && shows_lock(pid, &descriptor.file_name().to_string_lossy())
     })
+}
+
+#[cfg(target_os = "linux")]
+fn shows_lock(pid: i32, descriptor: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).is_ok_and(|text| is_locked(&text))
 }
 
 /// This system does not show it.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn holds_lock(_pid: i32, _file: &Path) -> bool {
+    false
+}
+
+/// Whether a process holds a `flock` on a file that was at this path and has been removed.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn holds_removed_lock(pid: i32, path: &Path) -> bool {
+    let mut wanted = path.as_os_str().to_owned();
+    wanted.push(" (deleted)");
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    descriptors.flatten().any(|descriptor| {
+        let same = std::fs::read_link(descriptor.path()).is_ok_and(|it| it.as_os_str() == wanted);
+        same && shows_lock(pid, &descriptor.file_name().to_string_lossy())
+    })
+}
+
+/// This system does not show it.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn holds_removed_lock(_pid: i32, _path: &Path) -> bool {
     false
 }
 
@@ -46,9 +69,10 @@ mod tests {
         assert!(!holds_lock(own, &path), "open is not locked");
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("free");
         assert!(holds_lock(own, &path));
-        assert!(!holds_lock(1, &path));
+        assert!(!holds_lock(1, &path) && !holds_removed_lock(own, &path));
         std::fs::remove_file(&path).expect("ours");
         std::fs::write(&path, "").expect("written");
         assert!(!holds_lock(own, &path), "another file by the same name");
+        assert!(holds_removed_lock(own, &path) && !holds_removed_lock(own, &path.with_extension("other")));
     }
 }

@@ -186,7 +186,7 @@ fn a_state_that_became_read_only_holds_up_no_stop() {
         until("the supervisor has ended", || !runs(supervisor));
         assert!(!world.log("talk").is_empty(), "what was written is kept");
         // Nothing can be begun there, and why is said; with the modes of before it goes on.
-        refused(world.run(&["up"]), 1, "DS055", &["ermission denied", "DEVSTACK_STATE_DIR"]);
+        refused(world.run(&["up"]), 77, "DS055", &["ermission denied", "DEVSTACK_STATE_DIR"]);
         world.assert_none_but(&[]);
         set_modes(&world, 0o700);
         world.up();

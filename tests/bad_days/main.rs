@@ -5,6 +5,7 @@ mod checkout;
 mod disk;
 mod ledger;
 mod room;
+mod socket;
 #[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
 mod world;
