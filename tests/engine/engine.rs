@@ -1,0 +1,179 @@
+//! The engine of `scripts/engine`, started once for all tests of this binary and ended with it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::world::{Ran, command_line, finish, is_root, numbers, runs, skip, stat};
+
+/// The image of a program that does nothing, or what it is told to.
+const IMAGE: &str = "devstack-test/idle";
+
+/// An engine that answers and has the image.
+pub(crate) struct Engine {
+    /// Its socket, as `DOCKER_HOST` names it.
+    host: String,
+    /// The settings of its client, so that nobody's own are used.
+    config: String,
+}
+
+/// The engine, or none where none can be had; the test then says so and ends. In CI there must be one.
+pub(crate) fn engine() -> Option<&'static Engine> {
+    static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
+    if !is_root() {
+        skip("an engine of its own needs root");
+        return None;
+    }
+    match ENGINE.get_or_init(Engine::start) {
+        Ok(engine) => Some(engine),
+        Err(why) => {
+            assert!(std::env::var_os("CI").is_none(), "CI has no engine: {why}");
+            skip(&format!("no container engine: {}", why.trim_end()));
+            None
+        }
+    }
+}
+
+impl Engine {
+    fn start() -> Result<Self, String> {
+        let me = std::process::id().to_string();
+        let mut start = vec!["start", "--for", &me];
+        // A test installs nothing on somebody's own machine.
+        if std::env::var_os("CI").is_none() {
+            start.push("--no-install");
+        }
+        script(&start)?;
+        let told = script(&["images", "idle"])?;
+        let value = |name: &str| {
+            let mut words = told.split_ascii_whitespace();
+            let found = words.find_map(|word| word.strip_prefix(name)?.strip_prefix("=").map(str::to_owned));
+            found.ok_or_else(|| format!("no {name} in {told:?}"))
+        };
+        Ok(Self { host: value("DOCKER_HOST")?, config: value("DOCKER_CONFIG")? })
+    }
+
+    /// A command for this engine, not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.args(args).stdin(Stdio::null());
+        command.env("DOCKER_HOST", &self.host).env("DOCKER_CONFIG", &self.config);
+        command
+    }
+
+    /// Runs a command, which must go well.
+    #[track_caller]
+    pub(crate) fn docker(&self, args: &[&str]) -> Ran {
+        finish(self.command(args)).expect(0)
+    }
+
+    /// The environment that leads to this engine, as a manifest's `environment`.
+    pub(crate) fn environment(&self) -> String {
+        format!("{{ DOCKER_HOST: '{}', DOCKER_CONFIG: '{}' }}", self.host, self.config)
+    }
+
+    /// Where the engine keeps its socket and everything else.
+    pub(crate) fn dir(&self) -> PathBuf {
+        let socket = PathBuf::from(self.host.strip_prefix("unix://").expect("a socket"));
+        socket.parent().expect("a directory").to_owned()
+    }
+
+    /// The daemon.
+    pub(crate) fn daemon(&self) -> i32 {
+        let number = std::fs::read_to_string(self.dir().join("docker.pid")).expect("it runs");
+        number.trim().parse().expect("a number")
+    }
+
+    /// Starts a container that serves its own files by HTTP on a published port.
+    pub(crate) fn serve(&'static self, name: &str, port: u16) -> Container {
+        self.serve_with(name, port, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn serve_with(&'static self, name: &str, port: u16, options: &[&str]) -> Container {
+        let publish = format!("127.0.0.1:{port}:80");
+        let mut args = vec!["run", "-d", "--name", name, "-p", &publish];
+        args.extend(options);
+        args.extend([IMAGE, "httpd", "-f", "-p", "80", "-h", "/", "-r", name]);
+        let id = self.docker(&args).out.trim().to_owned();
+        Container { engine: self, id, name: name.to_owned(), port }
+    }
+
+    /// A container that somebody else has started.
+    pub(crate) fn adopt(&'static self, name: &str, port: u16) -> Container {
+        let id = self.docker(&["inspect", "--format", "{{.Id}}", name]).out.trim().to_owned();
+        Container { engine: self, id, name: name.to_owned(), port }
+    }
+}
+
+fn script(args: &[&str]) -> Result<String, String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/engine");
+    let mut command = Command::new(path);
+    let ran = finish({
+        command.args(args).stdin(Stdio::null());
+        command
+    });
+    if ran.status.success() { Ok(ran.out) } else { Err(ran.err) }
+}
+
+/// A container of a test, removed when the test ends.
+pub(crate) struct Container {
+    engine: &'static Engine,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) port: u16,
+}
+
+/// One process of the engine or of a container, by number and start time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) role: &'static str,
+    pub(crate) pid: i32,
+    start: u64,
+}
+
+impl Container {
+    pub(crate) fn inspect(&self) -> Value {
+        let all = self.engine.docker(&["inspect", &self.id]).json();
+        all[0].clone()
+    }
+
+    /// Everything that must live on: the daemon, the proxy of the port, the shim, the container's own process.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let proxy = only("docker-proxy", &format!("-host-port {} ", self.port));
+        let shim = only("containerd-shim", &format!("-id {} ", self.id));
+        let inside = self.inspect()["State"]["Pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let containerd = only("containerd", &format!("{}/exec/containerd/", self.engine.dir().display()));
+        [
+            ("dockerd", self.engine.daemon()),
+            ("containerd", containerd),
+            ("containerd-shim", shim),
+            ("docker-proxy", proxy),
+            ("inside", inside.expect("it runs")),
+        ]
+        .into_iter()
+        .map(|(role, pid)| Process { role, pid, start: stat(pid).expect("it runs").start })
+        .collect()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = self.engine.command(&["rm", "-f", "-v", &self.id]).output();
+    }
+}
+
+/// The one process of this program whose command line holds these words.
+fn only(program: &str, words: &str) -> i32 {
+    let is_it = |pid: &i32| {
+        let line = command_line(*pid) + " ";
+        let name =
+            line.split(' ').next().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
+        let same = name == program || (program == "containerd-shim" && name.starts_with("containerd-shim-"));
+        same && line.contains(words) && runs(*pid)
+    };
+    let found: Vec<i32> = numbers().into_iter().filter(is_it).collect();
+    let [pid] = found[..] else { panic!("{program} {words}: {found:?}") };
+    pid
+}

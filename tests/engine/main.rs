@@ -1,0 +1,7 @@
+//! A real container engine beside a stack: what belongs to it is named where it is in the way, and never signalled.
+
+mod engine;
+mod untouched;
+#[path = "../stop/world.rs"]
+#[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
+mod world;
