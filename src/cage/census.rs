@@ -1,6 +1,6 @@
 //! Who belongs to a set of lives: every layer of proof, gathered in one look.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cage::life::{Cage, Depth, Member};
 use crate::cage::stray::Hearth;
@@ -113,20 +113,15 @@ impl Gathering<'_> {
     }
 
     fn add_marked(&mut self, net: &Net<'_>) {
-        let mut owners: HashMap<&Mark, Option<&UnitName>> = HashMap::new();
-        owners.extend(net.stack.map(|stack| (stack, None)));
-        owners.extend(net.lives.iter().map(|cage| (&cage.mark, Some(&cage.unit))));
         // Marks are inherited at birth: nobody older than all these lives carries one. Where the stack's secret is
         // looked for, lives that no ledger knows may be older.
         let since = net.lives.iter().map(|cage| cage.leader.start).min().filter(|_| net.stack.is_none());
-        let young = self.world.all().filter(|stat| since.is_none_or(|since| stat.start >= since));
-        let pids: Vec<ProcId> = young.filter_map(Stat::id).collect();
-        for id in pids {
-            let marks = self.world.marks(id.pid.get());
-            // The life says more than the stack: it names the unit.
-            let known = marks.told().filter_map(|mark| owners.get(mark));
-            if let Some(unit) = known.reduce(|one, other| if one.is_some() { one } else { other }) {
-                self.add(id, FoundBy::Mark, *unit, None);
+        let since = since.unwrap_or(0);
+        // The life says more than the stack: it names the unit.
+        let lives = net.lives.iter().map(|cage| (&cage.mark, Some(&cage.unit)));
+        for (mark, unit) in lives.chain(net.stack.map(|stack| (stack, None))) {
+            for id in self.world.marked_with(mark, since) {
+                self.add(id, FoundBy::Mark, unit, None);
             }
         }
     }

@@ -180,8 +180,13 @@ impl Cage {
     /// The leader's group gets it as a whole where that reaches members only, everyone else by itself. Call it again
     /// when members have ended or were born: who has had it is left in peace.
     pub fn ask(&mut self, signal: Signal) -> AskOutcome {
+        self.ask_in(&mut World::new(), signal)
+    }
+
+    /// The same by a look that was taken already.
+    pub fn ask_in(&mut self, world: &mut World, signal: Signal) -> AskOutcome {
         let mut asked = std::mem::take(&mut self.asked);
-        let outcome = stop::ask(self, &mut asked, signal);
+        let outcome = stop::ask(self, world, &mut asked, signal);
         self.asked = asked;
         outcome
     }
@@ -202,12 +207,27 @@ impl Cage {
         (0..2).all(|_| self.census(&mut World::new(), Depth::Full).is_empty())
     }
 
+    /// The same by two looks that were taken already.
+    #[must_use]
+    pub fn is_empty_in<'w>(&self, mut looks: impl Iterator<Item = &'w mut World>) -> bool {
+        looks.all(|world| self.census(world, Depth::Full).is_empty())
+    }
+
     /// Handles on living members, at most `limit`, to wait for their ends.
     ///
     /// The depth is the caller's to say: a keeper that has just ended in peace is no reason for a look at everything.
     #[must_use]
     pub fn watch(&self, limit: usize, depth: Depth) -> Vec<Pidfd> {
         stop::handles(&self.census(&mut World::new(), depth), limit)
+    }
+
+    /// The same by a look that was taken already; none where one of them has ended since: nobody would tell of it.
+    #[must_use]
+    pub fn watch_in(&self, world: &mut World, limit: usize) -> Option<Vec<Pidfd>> {
+        let mut members = self.census(world, Depth::Full);
+        members.truncate(limit);
+        let handles = stop::handles(&members, limit);
+        (handles.len() == members.len()).then_some(handles)
     }
 
     /// The members that live on, each with the reason.

@@ -11,6 +11,7 @@ pub(crate) mod fuzz;
 mod guard;
 mod holder;
 mod life;
+mod looks;
 mod lost;
 mod marks;
 mod safety;
@@ -21,6 +22,7 @@ mod world;
 
 pub use holder::{Claim, claim, holder, holders, listening};
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
+pub use looks::Looks;
 pub use lost::lost_secret;
 pub use marks::{MARK_DESCRIPTOR, memfd_name};
 pub use safety::{Facts, Refusal, Verdict, may_signal};

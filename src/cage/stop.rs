@@ -46,11 +46,16 @@ pub(super) trait Prey {
 }
 
 /// See [`crate::cage::Cage::ask`].
-pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal) -> AskOutcome {
-    let (guard, mut world) = (prey.guard(), World::new());
-    let members = prey.look(&mut world);
+pub(super) fn ask(
+    prey: &dyn Prey,
+    world: &mut World,
+    asked: &mut BTreeSet<ProcId>,
+    signal: Signal,
+) -> AskOutcome {
+    let guard = prey.guard();
+    let members = prey.look(world);
     let mut outcome = AskOutcome::default();
-    let by_group = ask_group(prey, &guard, &mut world, &members, asked, signal);
+    let by_group = ask_group(prey, &guard, world, &members, asked, signal);
     asked.extend(by_group.iter().map(|one| one.process));
     outcome.heard.extend(by_group);
     for member in &members {
@@ -60,7 +65,7 @@ pub(super) fn ask(prey: &dyn Prey, asked: &mut BTreeSet<ProcId>, signal: Signal)
         }
         // Looked up before: it may be gone right after.
         let told = signalled(member);
-        match guard.deliver(&mut world, member, signal, true) {
+        match guard.deliver(world, member, signal, true) {
             Ok(()) => outcome.heard.push(told),
             Err(Denial::Kernel(PidfdError::Gone)) => {}
             Err(denial) => outcome.refused.push(Signalled { why: denial.to_string(), ..told }),

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::cage::marks::Marks;
-use crate::domain::ProcId;
+use crate::domain::{Mark, ProcId};
 use crate::sys::proc::{self, Stat};
 
 /// One look at the process table. Make a new one for each moment; it never refreshes itself.
@@ -13,7 +13,18 @@ pub struct World {
     table: HashMap<i32, Option<Seen>>,
     children: HashMap<i32, Vec<i32>>,
     whole: bool,
+    marked: Option<Marked>,
     line: OnceCell<Vec<Stat>>,
+}
+
+/// So often a look goes back for those born meanwhile: each time there is less to read, and so less time to be born.
+const PASSES: usize = 8;
+
+/// Who carries which mark, of those born since.
+#[derive(Debug)]
+struct Marked {
+    since: u64,
+    by: HashMap<Mark, Vec<ProcId>>,
 }
 
 #[derive(Debug)]
@@ -43,12 +54,25 @@ impl World {
 
     /// Reads the line of every process, once.
     pub fn read_all(&mut self) {
-        if self.whole {
-            return;
+        if !std::mem::replace(&mut self.whole, true) {
+            self.read_new();
         }
-        self.whole = true;
-        for pid in proc::pids() {
-            self.stat(pid);
+    }
+
+    /// Reads the lines of those born since they were listed, until nobody is new.
+    ///
+    /// A chain of forks is always somewhere else: its process may end between the list and its line, and the next one is
+    /// not in the list. A look that let it go would find nobody.
+    fn read_new(&mut self) {
+        for _ in 0..PASSES {
+            let new: Vec<i32> =
+                proc::pids().into_iter().filter(|pid| !self.table.contains_key(pid)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for pid in new {
+                self.stat(pid);
+            }
         }
         self.children.clear();
         for seen in self.table.values().flatten() {
@@ -123,6 +147,37 @@ impl World {
         self.stat(pid);
         let Some(Some(seen)) = self.table.get_mut(&pid) else { return Marks::default() };
         seen.marks.get_or_insert_with(|| Marks::read(&seen.stat)).clone()
+    }
+
+    /// Those born since this moment (in clock ticks of the machine) that carry a mark, of all that were read.
+    pub(super) fn marked_with(&mut self, mark: &Mark, since: u64) -> Vec<ProcId> {
+        if self.marked.as_ref().is_none_or(|marked| marked.since > since) {
+            self.marked = Some(Marked { since, by: self.read_marks(since) });
+        }
+        let known = self.marked.as_ref().and_then(|marked| marked.by.get(mark)).cloned().unwrap_or_default();
+        known.into_iter().filter(|id| id.start >= since).collect()
+    }
+
+    /// Reads the marks of all born since, those included that are born while this reads.
+    fn read_marks(&mut self, since: u64) -> HashMap<Mark, Vec<ProcId>> {
+        let (mut by, mut read) = (HashMap::<Mark, Vec<ProcId>>::new(), BTreeSet::new());
+        for _ in 0..PASSES {
+            let young = self.all().filter(|stat| stat.start >= since).filter_map(Stat::id);
+            let new: Vec<ProcId> = young.filter(|id| !read.contains(id)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for id in new {
+                read.insert(id);
+                for told in self.marks(id.pid.get()).told() {
+                    by.entry(told.clone()).or_default().push(id);
+                }
+            }
+            if self.whole {
+                self.read_new();
+            }
+        }
+        by
     }
 
     /// This process and its ancestors: shell, terminal, editor, CI.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -86,6 +86,7 @@ impl Driver {
         let mut child_ended = signal(SignalKind::child())?;
         while !self.is_done() {
             let deadline = self.stack.next_deadline();
+            self.performer.since = Instant::now();
             tokio::select! {
                 biased;
                 Some(call) = self.calls.recv() => self.call(call),

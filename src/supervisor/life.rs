@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -33,8 +33,8 @@ pub(super) enum Fact {
     Keeper { unit: UnitName, life: Life, told: FromKeeper },
     /// A keeper's connection ended.
     KeeperGone { unit: UnitName, life: Life },
-    /// A process that was watched has ended: look what is left of its target.
-    Ended(Target),
+    /// A process that was watched had ended by then: look what is left of its target.
+    Ended(Target, Instant),
 }
 
 /// Names a life.
@@ -174,7 +174,7 @@ pub(super) fn tell_end(
             Some(limit) => drop(tokio::time::timeout(limit, ended.recv()).await),
             None => drop(ended.recv().await),
         }
-        let _ = facts.send(Fact::Ended(target));
+        let _ = facts.send(Fact::Ended(target, Instant::now()));
     })
     .abort_handle()
 }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::{AbortHandle, spawn_local};
 
@@ -96,7 +96,7 @@ impl Performer {
         tracing::warn!(%unit, "a keeper died; its processes are watched from here");
         // Its descriptors are closed: it is ending, and reads no more.
         self.hold_orphaned(held, record.as_ref(), true);
-        let _ = self.facts.send(Fact::Ended(Target::Life { unit, life }));
+        let _ = self.facts.send(Fact::Ended(Target::Life { unit, life }, Instant::now()));
         started
     }
 
@@ -109,7 +109,8 @@ impl Performer {
             held.notified.send_if_modified(|notified| !std::mem::replace(notified, record.notified));
         }
         let spare = held.spare_output.take();
-        let read_end = spare.or_else(|| find(cage, record?.output?)).filter(|_| reads);
+        let find = |pipe| find(cage, pipe, self.looks.borrow_mut().since(self.since));
+        let read_end = spare.or_else(|| find(record?.output?)).filter(|_| reads);
         let output = read_end.and_then(|read_end| {
             let logs = &held.plan.logs;
             let log = LogWriter::open(&self.dir.log(&cage.unit), logs.max_size, logs.max_files).ok()?;
@@ -132,12 +133,13 @@ impl Performer {
             let _ = sys::reap(*member);
         }
         // Before the leader is looked at: its end is told before the end of all.
-        let empty = cage.is_empty();
+        let mut looks = self.looks.borrow_mut();
+        let empty = cage.is_empty_in(looks.agreeing_since(self.since));
         if !held.exit_told && !proc::is_alive(cage.leader) {
             held.exit_told = true;
             orphaned.drain();
             // The rest is told by the next look.
-            let _ = self.facts.send(Fact::Ended(target.clone()));
+            let _ = self.facts.send(Fact::Ended(target.clone(), self.since));
             let exit = exit_of(cage.leader, orphaned);
             let line = RecordLine::Exited { exit, at: sys::clock::wall() };
             let _ = append_record(&self.dir.record(unit, *life), &held.seal, &line);
@@ -149,24 +151,26 @@ impl Performer {
             held.emptied = true;
             return Some(Event::Emptied { target });
         }
-        let members = cage.census(&mut World::new(), Depth::Full);
-        for member in cage.note(&members) {
+        let world = looks.since(self.since);
+        for member in cage.note(&cage.census(world, Depth::Full)) {
             // On a full disk this member is known to this process only.
             let _ = append_record(&self.dir.record(unit, *life), &held.seal, &RecordLine::Member(member));
         }
-        let mut watched = cage.watch(WATCHED_ENDS, Depth::Full);
+        let watched = cage.watch_in(world, WATCHED_ENDS);
+        let census = if watched.is_some() { CENSUS } else { Duration::ZERO };
+        let mut watched = watched.unwrap_or_default();
         // Whoever else is left out.
         watched.extend(Pidfd::open(cage.leader));
-        held.waiter = Some(tell_end(target.clone(), &watched, Some(CENSUS), self.facts.clone()));
+        held.waiter = Some(tell_end(target.clone(), &watched, Some(census), self.facts.clone()));
         Some(Event::Stirred { target })
     }
 }
 
 /// A read end of a life's output, from any of its members that holds one.
-fn find(cage: &Cage, pipe: PipeId) -> Option<OwnedFd> {
+fn find(cage: &Cage, pipe: PipeId, world: &mut World) -> Option<OwnedFd> {
     let by = |process: ProcId| pipe::held_by(process.pid.get(), pipe);
     by(cage.leader).or_else(|| {
-        let members = cage.census(&mut World::new(), Depth::Full);
+        let members = cage.census(world, Depth::Full);
         members.iter().find_map(|member| by(member.id))
     })
 }

@@ -1,10 +1,12 @@
 //! The one place where the machine's decisions become effects. It never waits: answers are later facts.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use regex::Regex;
 use tokio::sync::mpsc;
@@ -15,7 +17,7 @@ use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::nursery::Nursery;
 use super::orphaned::WATCHED_ENDS;
 use super::ports::Ports;
-use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Signalled, StackFacts, Strays};
+use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Looks, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
 use crate::domain::{Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::keeper::FromKeeper;
@@ -43,6 +45,10 @@ pub(super) struct Performer {
     pub(super) base: BTreeMap<String, String>,
     nursery: Option<Nursery>,
     births: VecDeque<(Arc<UnitPlan>, Life)>,
+    /// Whole looks, shared by all lives without a keeper.
+    pub(super) looks: RefCell<Looks>,
+    /// What is asked now was asked after this moment: older looks do not answer it.
+    pub(super) since: Instant,
     pub(super) leaving: Leaving,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
     receipts: Vec<Receipt>,
@@ -77,6 +83,8 @@ impl Performer {
             base: BTreeMap::new(),
             nursery: None,
             births: VecDeque::new(),
+            looks: RefCell::default(),
+            since: Instant::now(),
             leaving: Leaving::default(),
             strays: None,
             receipts: Vec::new(),
@@ -125,7 +133,11 @@ impl Performer {
             Fact::Event(event) => Some(event),
             Fact::Keeper { unit, life, told } => self.keeper_told((unit, life), told),
             Fact::KeeperGone { unit, life } => self.keeper_gone((unit, life)),
-            Fact::Ended(target) => self.member_ended(target),
+            Fact::Ended(target, at) => {
+                // A look that was taken for another meanwhile has seen what has become of this one too.
+                self.since = at;
+                self.member_ended(target)
+            }
         }
     }
 
@@ -279,7 +291,12 @@ impl Performer {
                 cage.map(|cage| {
                     cage.spared.clone_from(&self.spared);
                     keepers::wake(cage);
-                    cage.ask(signal)
+                    // Under a keeper only the tree is read, which is less.
+                    if cage.is_kept() {
+                        cage.ask(signal)
+                    } else {
+                        cage.ask_in(self.looks.borrow_mut().since(self.since), signal)
+                    }
                 })
             }
         };
@@ -336,12 +353,18 @@ impl Performer {
                 let mut lives = self.lives.borrow_mut();
                 let Some(held) = lives.get_mut(&(unit.clone(), *life)) else { return };
                 let Some(cage) = &held.cage else { return };
-                let depth = if held.orphaned.is_some() { Depth::Full } else { Depth::Tree };
-                let watched = cage.watch(WATCHED_ENDS, depth);
+                let (watched, at_latest) = if held.orphaned.is_some() {
+                    let watched = cage.watch_in(self.looks.borrow_mut().since(self.since), WATCHED_ENDS);
+                    let at_latest = watched.is_none().then_some(Duration::ZERO);
+                    (watched.unwrap_or_default(), at_latest)
+                } else {
+                    (cage.watch(WATCHED_ENDS, Depth::Tree), None)
+                };
                 if watched.is_empty() && held.orphaned.is_none() {
                     return;
                 }
-                if let Some(last) = held.waiter.replace(tell_end(target.clone(), &watched, None, facts)) {
+                if let Some(last) = held.waiter.replace(tell_end(target.clone(), &watched, at_latest, facts))
+                {
                     last.abort();
                 }
             }

@@ -111,7 +111,7 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     cage.cgroup = leaf_of(&performer.dir, record);
     cage.ledger.extend(record.members.iter().copied());
     let socket = reach(record);
-    if socket.is_none() && cage.is_empty() {
+    if socket.is_none() && cage.is_empty_in(performer.looks.borrow_mut().agreeing_since(performer.since)) {
         return None;
     }
     let log = Position::now(&performer.dir.log(&key.0)).unwrap_or_default();
@@ -128,7 +128,7 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
         performer.hold_orphaned(&mut held, Some(record), reads);
         held.exit_told = record.exit.is_some();
         let target = Target::Life { unit: key.0.clone(), life: key.1 };
-        let _ = performer.facts.send(Fact::Ended(target));
+        let _ = performer.facts.send(Fact::Ended(target, performer.since));
     }
     let orphaned = held.orphaned.is_some();
     performer.lives.borrow_mut().insert(key.clone(), held);

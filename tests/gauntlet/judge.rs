@@ -16,8 +16,8 @@ use rustix::process::{Signal, getpid, set_child_subreaper};
 use crate::world::{NOBODY, command_line, is_root, kill, numbers, stat};
 
 /// Tasks of one shape, threads included, and of everything of one test.
-const MOST_OF_ONE: u32 = 400;
-const MOST: u32 = 4000;
+const MOST_OF_ONE: u32 = 1500;
+const MOST: u32 = 6000;
 
 /// Number and start: no other process of this boot.
 pub(crate) type Id = (i32, u64);

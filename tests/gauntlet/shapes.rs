@@ -122,7 +122,7 @@ pub(crate) const PLAYED: &[Shape] = &[
     shape(
         "storm",
         "a chain that grows to 32, each hopping on, deaf",
-        "@S grow --depth 5 --times 300 --every 60 --deaf & exec @S wait",
+        "@S grow --depth 5 --times 120 --every 200 --deaf & exec @S wait",
         &[("stand-in", 25)],
     )
     .restless(),
