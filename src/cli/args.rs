@@ -49,6 +49,9 @@ For scripts:
   url          The address of a service
   ls           Every stack of this user
 
+Mend:
+  doctor       What holds on this machine, what is in the way, what is stale
+
 Set up:
   check        Check the manifest
   config       The manifest with everything filled in
@@ -97,6 +100,7 @@ impl Cli {
             Verb::Wait(args) => Some(&args.place),
             Verb::Port(args) => Some(&args.place),
             Verb::Url(args) => Some(&args.place),
+            Verb::Doctor(args) => Some(&args.place),
             Verb::Check(args) => Some(&args.place),
             Verb::Config(args) => Some(&args.place),
             Verb::Logs(_) | Verb::Events(_) | Verb::Ls(_) | Verb::Completions(_) | Verb::Version(_) => None,
@@ -154,6 +158,8 @@ pub enum Verb {
     Port(PortArgs),
     /// The address of a service
     Url(UrlArgs),
+    /// What holds on this machine, what is in the way, what is stale (exit code 5: something needs attention)
+    Doctor(DoctorArgs),
     /// Check the manifest
     Check(CheckArgs),
     /// The manifest with everything filled in
@@ -394,6 +400,20 @@ pub struct UrlArgs {
     /// The service
     #[arg(value_name = "SVC")]
     pub service: UnitName,
+}
+
+/// `devstack doctor`
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
+    /// Take away what is stale, where nothing can be lost by it; signals nothing
+    #[arg(long)]
+    pub fix: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `devstack check`

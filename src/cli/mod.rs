@@ -1,6 +1,7 @@
 //! The command line: what can be asked, one file per verb, and how each command ends.
 
 pub mod args;
+mod doctor;
 mod down;
 pub mod error;
 mod events;
@@ -76,6 +77,7 @@ fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
         Verb::Wait(args) => wait::run(&place, door, args),
         Verb::Port(args) => setup::port(&place, door, args),
         Verb::Url(args) => setup::url(&place, door, args),
+        Verb::Doctor(args) => doctor::run(&place, door, args),
         Verb::Check(_) => setup::check(&place, door),
         Verb::Config(args) => setup::config(&place, door, args),
         Verb::Completions(args) => setup::completions(door, args),

@@ -19,7 +19,7 @@ use crate::sys;
 pub(super) struct Place {
     sought: Where,
     named: bool,
-    home: Home,
+    pub(super) home: Home,
 }
 
 /// A stack that has been used at least once, or is about to be.

@@ -7,8 +7,8 @@ use super::event::rfc3339;
 use super::ls::Listed;
 use super::up::outcome_word;
 use crate::domain::{
-    DownReport, Ended, Exit, Health, PortStatus, ProcId, ProcessView, Signal, StackView, State, Survivor,
-    UnitKind, UnitName, UnitOutcome, UnitView, UpReport,
+    Checkup, DownReport, Ended, Exit, Finding, Health, PortStatus, ProcId, ProcessView, Promise, Signal,
+    StackView, State, Survivor, UnitKind, UnitName, UnitOutcome, UnitView, UpReport,
 };
 
 /// The schema that every document names.
@@ -103,6 +103,25 @@ pub fn stacks(stacks: &[Listed]) -> serde_json::Result<String> {
         stack: &'a Listed,
     }
     document(&Stacks { stacks: stacks.iter().map(|stack| Row { state: stack.word(), stack }).collect() })
+}
+
+/// `doctor --json`.
+pub fn checkup(checkup: &Checkup) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Doc<'a> {
+        well: bool,
+        promise: Promise,
+        holds: [&'static str; 2],
+        why: &'a str,
+        findings: &'a [Finding],
+    }
+    document(&Doc {
+        well: checkup.attention() == 0,
+        promise: checkup.promise,
+        holds: checkup.promise.words(),
+        why: &checkup.why,
+        findings: &checkup.findings,
+    })
 }
 
 /// An error, for commands whose answer is JSON.

@@ -3,6 +3,7 @@
 //! All of it is pure text except two files: [`door`] reads the surroundings once and is the only place that prints,
 //! and [`live`] keeps progress on a terminal.
 
+pub mod doctor;
 pub mod door;
 pub mod down;
 pub mod error;

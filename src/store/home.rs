@@ -168,6 +168,30 @@ impl Home {
         Ok(Self { state, runtime })
     }
 
+    /// Where state is kept.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Where sockets are.
+    #[must_use]
+    pub fn runtime(&self) -> &Path {
+        &self.runtime
+    }
+
+    /// Why a directory of ours cannot be relied upon; none where it is fine or not there yet.
+    #[must_use]
+    pub fn problem(&self, dir: &Path) -> Option<String> {
+        match check_private(dir) {
+            Err(HomeError::NotOurs { reason, .. }) => Some(reason.to_owned()),
+            Err(HomeError::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+                Some(source.to_string())
+            }
+            Ok(()) | Err(_) => None,
+        }
+    }
+
     /// The directories of the stack with this manifest, made where they are missing.
     pub fn open(&self, manifest: &Path, name: &StackName) -> Result<StackDir, HomeError> {
         if let Some(dir) = self.of_hash(&stack_hash(manifest))? {

@@ -52,12 +52,13 @@ pub(super) fn begin(
 ) -> io::Result<Birth> {
     let mark = Mark::from_random(sys::random_bytes()?);
     let cgroup = cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
+    let mut cgroup = Fresh(cgroup);
     let intent = Intent {
         boot: sys::clock::boot_id()?,
         plan: (**plan).clone(),
         life,
         mark: mark.clone(),
-        cgroup: cgroup.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
+        cgroup: cgroup.0.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
         socket: dir.keeper_socket(&plan.name, life),
         at: sys::clock::moment(),
     };
@@ -72,7 +73,7 @@ pub(super) fn begin(
         working_dir: plan.working_dir.clone(),
         environment: environment(stack, base, plan, Some(&mark)),
         user: plan.user.clone(),
-        cgroup: cgroup.as_ref().map(|leaf| leaf.path().to_owned()),
+        cgroup: cgroup.0.as_ref().map(|leaf| leaf.path().to_owned()),
         socket: dir.keeper_socket(&plan.name, life),
         record,
         seal: seal.clone(),
@@ -84,7 +85,16 @@ pub(super) fn begin(
         },
     };
     let (keeper, socket) = keeper(nursery)?;
-    Ok(Birth { mark, seal, cgroup, spec, socket, keeper })
+    Ok(Birth { mark, seal, cgroup: cgroup.0.take(), spec, socket, keeper })
+}
+
+/// A leaf that goes again unless the life begins.
+struct Fresh(Option<Leaf>);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        let _ = self.0.take().map(|leaf| leaf.remove());
+    }
 }
 
 /// A keeper that was told nothing yet, and our end of its socket.

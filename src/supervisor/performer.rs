@@ -464,8 +464,10 @@ impl Performer {
         }
     }
 
-    /// The stack has ended: the last numbers of its lives stay.
+    /// The stack has ended: the last numbers of its lives stay, its cgroups go.
     pub(super) fn bury(&self) {
+        // Also what a supervisor has made and was killed before it could write that down.
+        let _ = self.cgroups.as_deref().map(cgroup::clear);
         let _ = self.dir.write_stack(&self.stack);
     }
 }

@@ -4,34 +4,44 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
 use crate::world::{NOBODY, World, is_root, kill, list, runs, skip, until};
 
 /// Where the cgroup2 tree is mounted; the judge's own look.
-fn tree() -> Option<PathBuf> {
+pub(crate) fn tree() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
     line.split(' ').nth(1).map(PathBuf::from)
 }
 
 /// A cgroup of one test, taken away with it.
-struct Slice(PathBuf);
+pub(crate) struct Slice(PathBuf);
 
 impl Slice {
     /// None where there is no tree, or, said loudly, where none can be made.
-    fn new(name: &str) -> Option<Self> {
+    pub(crate) fn new(name: &str) -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root() {
             skip("only root can make and hand out cgroups here");
             return None;
         }
-        let dir = tree()?.join(format!("ds-test-{name}-{}", std::process::id()));
+        let dir = tree()?.join(format!(
+            "ds-test-{name}-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        ));
         if fs::create_dir(&dir).is_err() {
             skip("no cgroup v2 can be made here");
             return None;
         }
         Some(Self(dir))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// As systemd hands a subtree to a user: the directory and the files by which processes are moved.
@@ -163,6 +173,30 @@ fn who_moves_out_of_the_cgroup_is_written_down() {
     assert!(runs(escaped));
     assert_eq!(world.down(&[], 0)["clean"], true);
     world.assert_none_but(&[]);
+}
+
+#[test]
+fn a_life_that_could_not_begin_leaves_no_cgroup() {
+    let Some(slice) = Slice::new("begin") else { return };
+    let mut world =
+        World::new("services:\n  api: { command: stand-in wait }\n  b: { command: stand-in wait }\n");
+    world.enter(&slice.0);
+    world.run(&["up", "b"]).expect(0);
+    // Its record cannot be made: a directory is in the way.
+    let record = world.stack_state().join("lives/api.1.jsonl");
+    fs::create_dir(&record).expect("ours");
+    world.run(&["up", "api"]).expect(1);
+    let leaves = below(&slice.0);
+    assert!(leaves.iter().any(|dir| dir.ends_with("unit-b.1")), "{leaves:?}");
+    assert!(!leaves.iter().any(|dir| dir.ends_with("unit-api.1")), "{leaves:?}");
+    fs::remove_dir(&record).expect("ours");
+    // A supervisor that was killed between the cgroup and its record: nothing knows of it.
+    let stack = cgroup_of(world.pid("b")).parent().expect("it has one").to_owned();
+    fs::create_dir(stack.join("unit-lost.1")).expect("root may");
+    let supervisor = world.supervisor();
+    world.down(&[], 0);
+    until("the supervisor has ended", || !runs(supervisor));
+    assert_eq!(below(&slice.0).len(), 1, "no cgroup stays behind: {:?}", below(&slice.0));
 }
 
 /// Root may hand its cgroup to nobody and mount none: everything goes on without.

@@ -2,6 +2,7 @@
 //! killed, and beside processes that only resemble theirs. The judge is the process table, read by these tests.
 
 mod cgroups;
+mod doctor;
 mod inside;
 mod ladder;
 mod logs;

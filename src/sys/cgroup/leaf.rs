@@ -30,7 +30,7 @@ impl Leaf {
         match fs::create_dir(&path) {
             // Of a stack whose state was lost. Only an empty one goes: who lives in another is not ours to join.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                prune(&path)?;
+                clear(&path)?;
                 fs::create_dir(&path)?;
             }
             made => made?,
@@ -135,7 +135,7 @@ impl Leaf {
     /// the last leaf; fine where it is gone already.
     pub fn remove(&self) -> io::Result<()> {
         match self.dir() {
-            Ok(_) => prune(&self.path)?,
+            Ok(_) => clear(&self.path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -181,7 +181,7 @@ impl Remnant {
 
     /// Takes it away; the kernel refuses if somebody lives in it by now.
     pub fn remove(&self) -> io::Result<()> {
-        prune(&self.0)
+        clear(&self.0)
     }
 }
 
@@ -227,14 +227,14 @@ fn processes(dir: &Path) -> Vec<i32> {
     }
 }
 
-fn prune(dir: &Path) -> io::Result<()> {
-    for dir in tree(dir).iter().rev() {
-        match fs::remove_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+/// Takes away a directory and those below it, as far as nobody lives in them (the kernel refuses the others).
+pub fn clear(dir: &Path) -> io::Result<()> {
+    let removed = |dir: &PathBuf| match fs::remove_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let results: Vec<io::Result<()>> = tree(dir).iter().rev().map(removed).collect();
+    results.into_iter().collect()
 }
 
 #[cfg(test)]

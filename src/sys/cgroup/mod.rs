@@ -6,7 +6,7 @@
 mod leaf;
 mod place;
 
-pub use leaf::{Leaf, Remnant, stack_name};
+pub use leaf::{Leaf, Remnant, clear, stack_name};
 pub(super) use place::own_cgroups;
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 pub(super) use place::own_dirs;

@@ -116,7 +116,15 @@ pub(in crate::sys) fn own_dirs(mounts: &[u8], own: &[u8], v1: Option<&str>) -> V
         // A mount may show only a part of the tree, and that part may not hold us.
         let below = own.strip_prefix(Path::new(&root)).ok();
         let below = below.filter(|below| !below.components().any(|part| part == Component::ParentDir));
-        wanted.then(|| below.map(|below| Path::new(&point).join(below)))
+        wanted.then(|| {
+            below.map(|below| {
+                if below.as_os_str().is_empty() {
+                    PathBuf::from(&point)
+                } else {
+                    Path::new(&point).join(below)
+                }
+            })
+        })
     };
     mounts.split(|b| *b == b'\n').filter_map(dir).collect()
 }
