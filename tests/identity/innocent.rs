@@ -1,12 +1,14 @@
 //! Innocents: processes that belong to nobody and write down each signal that they get.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::world::{World, runs, stat, until};
+use crate::world::{Started, World, runs, stat, until};
 
 /// One of them; it is a judge of its own.
+#[derive(Clone)]
 pub(crate) struct Innocent {
     file: PathBuf,
     pid: i32,
@@ -25,15 +27,32 @@ impl Innocent {
         command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
         let status = command.status().expect("it starts");
         assert!(status.success(), "the number {number} is not free");
-        let leader = Self::ready(file.clone());
+        let leader = Self::at(file.clone());
         assert_eq!(leader.pid, number);
-        let second = Self::ready(PathBuf::from(format!("{}.child", file.display())));
+        let second = Self::at(PathBuf::from(format!("{}.child", file.display())));
         let line = stat(second.pid).expect("it lives");
         assert_eq!((line.session, line.group), (number, number));
         [leader, second]
     }
 
-    fn ready(file: PathBuf) -> Self {
+    /// One in a session of its own, as the user whom devstack runs as, with a second one in the session.
+    pub(crate) fn start(world: &World, name: &str) -> (Started, [Self; 2]) {
+        let file = world.beside("innocents").join(name);
+        let mode = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(world.beside("innocents"), mode).expect("ours");
+        let path = file.to_str().expect("text");
+        let started = world.start("innocent", &["innocent", "--child", "--file", path], Path::new("/"));
+        let second = PathBuf::from(format!("{path}.child"));
+        (started, [Self::at(file), Self::at(second)])
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// One that was started by somebody else, to write into this file.
+    pub(crate) fn at(file: PathBuf) -> Self {
         until("the innocent is ready", || file.exists());
         let text = fs::read_to_string(&file).expect("text");
         let pid: i32 = text.lines().next().and_then(|line| line.parse().ok()).expect("its number");
