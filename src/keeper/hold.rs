@@ -13,6 +13,7 @@ use super::record::Record;
 use super::talk::Talk;
 use crate::domain::{Exit, Pid, Signal};
 use crate::store::RecordLine;
+use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::reaper::{self, Reaped};
 use crate::sys::signals::Signals;
 use crate::sys::{clock, proc};
@@ -30,6 +31,8 @@ pub(super) struct Hold {
     pub(super) output: Output,
     pub(super) notify: Option<Notify>,
     pub(super) talk: Talk,
+    /// Written before anything is told: what a supervisor was told is known after it as well. On a full disk the living
+    /// supervisor is told all the same.
     pub(super) record: Record,
     pub(super) census: Census,
 }
@@ -116,7 +119,8 @@ impl Hold {
         // The first time counts; the socket stays and is emptied, for what else a service may say.
         if self.notify.as_ref().is_some_and(Notify::take) && !self.notified {
             self.notified = true;
-            self.tell(&RecordLine::Notified, &FromKeeper::Notified);
+            let _ = self.record.append(&RecordLine::Notified);
+            self.talk.tell(&FromKeeper::Notified);
         }
     }
 
@@ -131,6 +135,7 @@ impl Hold {
                         self.leader_ended(exit);
                     }
                     reaper::reap(pid);
+                    here(KillPoint::LeaderReaped);
                     // From now on its number may be anyone's.
                     self.leader_lives &= !is_leader;
                 }
@@ -143,21 +148,21 @@ impl Hold {
     /// Told before it is reaped: were this process killed in between, nobody could ask the kernel any more.
     fn leader_ended(&mut self, exit: Exit) {
         self.output.drain();
-        self.tell(&RecordLine::Exited { exit, at: clock::wall() }, &FromKeeper::Exited { exit });
+        here(KillPoint::OutputDrained);
+        let _ = self.record.append(&RecordLine::Exited { exit, at: clock::wall() });
+        here(KillPoint::ExitRecorded);
+        self.talk.tell(&FromKeeper::Exited { exit });
+        here(KillPoint::ExitTold);
     }
 
     fn end(mut self) {
         self.output.finish();
-        self.tell(&RecordLine::Emptied, &FromKeeper::Emptied);
+        let _ = self.record.append(&RecordLine::Emptied);
+        here(KillPoint::EmptiedRecorded);
+        self.talk.tell(&FromKeeper::Emptied);
+        here(KillPoint::EmptiedTold);
         // Whoever has connected and was not heard yet is told the whole story: nobody else knows how the leader ended.
         while self.talk.accept() {}
-    }
-
-    /// Recorded first: what a supervisor was told is known after it as well.
-    fn tell(&mut self, record: &RecordLine, what: &FromKeeper) {
-        // On a full disk the living supervisor is told all the same.
-        let _ = self.record.append(record);
-        self.talk.tell(what);
     }
 
     /// SIGTERM is meant for the service: its group, as long as its leader pins the group's number; afterwards those

@@ -26,6 +26,7 @@ pub use output::Output;
 pub use protocol::{FromKeeper, LogSpec, Spec};
 
 use crate::domain::Failure;
+use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::{reaper, signals};
 
 /// No manifest makes a spec that is longer than this.
@@ -77,6 +78,7 @@ fn keep(mut supervisor: UnixStream) -> i32 {
         }
     };
     drop(line);
+    here(KillPoint::SpecRead);
     let Some(hold) = start::start(&spec, supervisor) else { return 1 };
     drop(spec);
     reaper::give_back_memory();

@@ -1,10 +1,10 @@
 //! The life's record on disk: sealed lines that are only ever appended.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::store::{RecordLine, Seal};
+use crate::store::{RecordLine, Seal, is_given_up};
 
 #[derive(Debug)]
 pub(super) struct Record {
@@ -15,7 +15,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn open(path: &Path, seal: Seal) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = OpenOptions::new().read(true).append(true).open(path)?;
         Ok(Self { path: path.to_owned(), file, seal })
     }
 
@@ -28,5 +28,15 @@ impl Record {
 
     pub(super) fn append(&mut self, line: &RecordLine) -> io::Result<()> {
         self.file.write_all(&line.to_bytes(&self.seal)?)
+    }
+
+    /// Appends the leader's line. Says no where another supervisor has given this life up before: it may have begun the
+    /// next one already, so this one must not run.
+    pub(super) fn append_leader(&mut self, line: &RecordLine) -> io::Result<bool> {
+        self.append(line)?;
+        let mut text = Vec::new();
+        self.file.rewind()?;
+        self.file.read_to_end(&mut text)?;
+        Ok(!is_given_up(&self.seal, &text))
     }
 }

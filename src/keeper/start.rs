@@ -19,6 +19,7 @@ use crate::domain::{Failure, Pid, ProcId};
 use crate::store::RecordLine;
 use crate::store::log::LogWriter;
 use crate::sys::cgroup::Leaf;
+use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::signals::Signals;
 use crate::sys::spawn::{Launch, Waiting, fork};
 use crate::sys::users::{Identity, find, is_own};
@@ -34,6 +35,7 @@ pub(super) fn start(spec: &Spec, mut supervisor: UnixStream) -> Option<Hold> {
                 hold.talk.peers.push(supervisor);
             }
             hold.talk.tell(&started);
+            here(KillPoint::StartedTold);
             Some(hold)
         }
         Err(why) => {
@@ -55,6 +57,7 @@ fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
     let signals = Signals::listen(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGHUP])
         .map_err(|error| cannot("listen to signals", &error))?;
     let talk = Talk::listen(&spec.socket).map_err(|error| cannot("listen for supervisors", &error))?;
+    here(KillPoint::Listening);
     let uid = identity.as_ref().map(|identity| identity.uid);
     let notify = spec.notify.as_deref().map(|path| Notify::bind(path, &spec.mark, uid)).transpose();
     let notify = notify.map_err(|error| cannot("bind its notify socket", &error))?;
@@ -63,6 +66,7 @@ fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
     let output = output.map_err(|error| cannot("prepare its output", &error))?;
     let launch = prepare(spec, identity, writer, output.as_fd(), notify.as_ref())?;
     let waiting = fork(&launch).map_err(|error| Box::new(no_process(&error)))?;
+    here(KillPoint::LeaderForked);
     // The service's ends of everything are the service's alone.
     drop(launch);
     let leader_pid = waiting.pid;
@@ -74,10 +78,15 @@ fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
     let boot = clock::boot_id().unwrap_or_default();
     let pipe = pipe::identify(output.as_fd()).ok();
     let line = RecordLine::Leader { boot, keeper, leader, output: pipe, at: clock::wall() };
-    if let Err(error) = record.append(&line) {
-        return Err(abandon(waiting, &error));
+    match record.append_leader(&line) {
+        Ok(true) => {}
+        Ok(false) => return Err(abandon(waiting, &io::Error::other("another one has given this life up"))),
+        Err(error) => return Err(abandon(waiting, &error)),
     }
-    if let Err(not_run) = waiting.go() {
+    here(KillPoint::LeaderRecorded);
+    let gone = waiting.go();
+    here(KillPoint::ByteSent);
+    if let Err(not_run) = gone {
         reaper::wait_for_all();
         // What cannot be recorded is found out by the next one who looks: the leader is gone.
         let _ = record.append(&RecordLine::Emptied);

@@ -81,6 +81,9 @@ pub enum RecordLine {
     },
     /// Nothing is left (`ECHILD`).
     Emptied,
+    /// Written by a supervisor that found no leader here. Whichever is first, this or the leader, is true: lines are
+    /// appended one after the other, and both writers look at what came before theirs.
+    GivenUp,
 }
 
 impl RecordLine {
@@ -129,6 +132,23 @@ pub fn create_record(dir: &StackDir, intent: Intent) -> io::Result<PathBuf> {
     let seal = intent.seal(dir);
     write_line(&mut file, &seal, &RecordLine::Intent(Box::new(intent)))?;
     Ok(path)
+}
+
+/// Gives up a life whose record has no leader: its keeper may live and be about to write one. Gives the record as it
+/// stands then: with the leader, if that one came first.
+pub fn give_up(dir: &StackDir, intent: &Intent) -> io::Result<Option<LifeRecord>> {
+    let (unit, life) = (&intent.plan.name, intent.life);
+    append_record(&dir.record(unit, life), &intent.seal(dir), &RecordLine::GivenUp)?;
+    read_record(dir, unit, life)
+}
+
+/// Whether a life was given up before it had a leader.
+#[must_use]
+pub fn is_given_up(seal: &Seal, record: &[u8]) -> bool {
+    let lines = record.split(|byte| *byte == b'\n');
+    let mut lines = lines.filter_map(|line| serde_json::from_slice(&seal.open(line)?).ok());
+    let first = lines.find(|line| matches!(line, RecordLine::Leader { .. } | RecordLine::GivenUp));
+    first == Some(RecordLine::GivenUp)
 }
 
 /// Adds a line to the record of a life, in one write.
@@ -227,10 +247,15 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
         exit: None,
         emptied: false,
     };
+    let mut given_up = false;
     for line in lines {
         match line {
             RecordLine::Intent(_) => {}
             RecordLine::Leader { keeper, leader, output, at, .. } => {
+                // It was too late, and never ran.
+                if given_up {
+                    continue;
+                }
                 record.output = output;
                 record.keeper = Some(keeper);
                 record.leader = Some(leader);
@@ -244,6 +269,7 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
             RecordLine::Ready => record.ready = true,
             RecordLine::Exited { exit, .. } => record.exit = Some(exit),
             RecordLine::Emptied => record.emptied = true,
+            RecordLine::GivenUp => given_up |= record.leader.is_none(),
         }
     }
     Some(record)

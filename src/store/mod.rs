@@ -22,8 +22,8 @@ pub use home::{
 pub use journal::{Entry, Journal, Line, Lost, Receipt};
 pub use journal_reader::JournalReader;
 pub use ledger::{
-    Doubted, Intent, LifeRecord, RecordLine, append_record, create_record, read_doubted, read_record,
-    read_records, remove_record,
+    Doubted, Intent, LifeRecord, RecordLine, append_record, create_record, give_up, is_given_up,
+    read_doubted, read_record, read_records, remove_record,
 };
 pub use lock::Lock;
 pub use seal::Seal;

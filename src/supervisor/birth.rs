@@ -13,6 +13,7 @@ use crate::plan::{CommandPlan, Probe, UnitPlan};
 use crate::store::{Intent, Seal, StackDir, StackFile, create_record};
 use crate::sys;
 use crate::sys::cgroup::Leaf;
+use crate::sys::kill_point::{KillPoint, here};
 
 /// Variables that say whose process it is; never inherited from a caller.
 pub(super) const MARKS: [&str; 6] = [
@@ -53,6 +54,7 @@ pub(super) fn begin(
     let mark = Mark::from_random(sys::random_bytes()?);
     let cgroup = cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
     let mut cgroup = Fresh(cgroup);
+    here(KillPoint::CgroupMade);
     let intent = Intent {
         boot: sys::clock::boot_id()?,
         plan: (**plan).clone(),
@@ -64,6 +66,7 @@ pub(super) fn begin(
     };
     let seal = intent.seal(dir);
     let record = create_record(dir, intent)?;
+    here(KillPoint::IntentWritten);
     let spec = Spec {
         stack_id: stack.secret.as_str().to_owned(),
         unit: plan.name.clone(),
@@ -85,6 +88,7 @@ pub(super) fn begin(
         },
     };
     let (keeper, socket) = keeper(nursery)?;
+    here(KillPoint::KeeperSpawned);
     Ok(Birth { mark, seal, cgroup: cgroup.0.take(), spec, socket, keeper })
 }
 

@@ -15,6 +15,7 @@ use crate::domain::{Moment, UnitView, WallTime};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
 use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
 use crate::sys::clock;
+use crate::sys::kill_point::{KillPoint, here};
 
 /// The supervisor of one stack.
 pub(super) struct Driver {
@@ -113,6 +114,7 @@ impl Driver {
         // Only what `status` says of a stack that has ended hangs on this file.
         let _ = write_whole(&self.dir.last_view(), &view);
         self.performer.bury();
+        here(KillPoint::Buried);
         Ok(())
     }
 
@@ -166,6 +168,7 @@ impl Driver {
         // The client may be gone already; what it asked for is done all the same.
         let _ = answers.accepted.send(Ok(id));
         self.waiting.insert(id, answers.reply);
+        here(KillPoint::RequestHeard);
         self.step(Event::Requested { id, request });
     }
 
@@ -206,9 +209,11 @@ impl Driver {
         // Refused because the whole stack is being ended: that goes on, and with it this supervisor.
         self.ending |= reply == Reply::Busy;
         self.publish();
+        here(KillPoint::Replying);
         if let Some(answer) = self.waiting.remove(&id) {
             let _ = answer.send(reply);
         }
+        here(KillPoint::Replied);
     }
 
     fn publish(&mut self) {

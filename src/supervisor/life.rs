@@ -22,6 +22,7 @@ use crate::store::Seal;
 use crate::store::log::Position;
 use crate::sys;
 use crate::sys::cgroup::Leaf;
+use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::pidfd::Pidfd;
 
 /// What the tasks around the loop tell it.
@@ -145,6 +146,7 @@ async fn listen(
         let mut text = serde_json::to_vec(&spec)?;
         text.push(b'\n');
         write.write_all(&text).await?;
+        here(KillPoint::SpecSent);
     }
     let mut lines = BufReader::new(read).lines();
     while let Some(line) = lines.next_line().await? {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::{Pid, ProcId, Signal};
 use crate::keeper;
-use crate::sys::{self, nursery::send_descriptor};
+use crate::sys::{self, kill_point, nursery::send_descriptor};
 
 /// A birth takes less than a millisecond. Whoever needs longer was stopped, and must not hold the supervisor.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -61,6 +61,9 @@ pub(super) fn spawn(stdin: OwnedFd, nursery: bool) -> io::Result<Pid> {
     command.arg("__keeper").env_clear();
     if nursery {
         command.env(keeper::NURSERY, "1");
+    }
+    if let Some(wanted) = std::env::var_os(kill_point::VARIABLE).filter(|_| cfg!(debug_assertions)) {
+        command.env(kill_point::VARIABLE, wanted);
     }
     let child = command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::new);

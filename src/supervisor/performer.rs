@@ -21,12 +21,13 @@ use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Looks, Signalled, Stac
 use crate::control::{DownCall, UpCall};
 use crate::domain::{Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::keeper::FromKeeper;
-use crate::machine::{Action, Event, Stack, Target};
+use crate::machine::{Action, Answer, Event, Stack, Target};
 use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
 use crate::store::log::{Position, tail_from};
 use crate::store::{
     HomeError, Receipt, RecordLine, StackDir, StackFile, append_record, directory_at, remove_record,
 };
+use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::{self, cgroup};
 
 /// Last lines of a log that a failure is told with.
@@ -105,6 +106,7 @@ impl Performer {
         stack.plan = Some((*call.request.plan).clone());
         stack.checkout = directory_at(&call.request.plan.dir);
         self.dir.write_stack(&stack)?;
+        here(KillPoint::PlanWritten);
         self.stack = stack;
         self.base = std::mem::take(&mut call.environment).into_iter().collect();
         self.spared = call.caller.drain(..).collect();
@@ -129,7 +131,7 @@ impl Performer {
 
     /// Turns what a task told into an event of the machine, where it is one.
     pub(super) fn understand(&mut self, fact: Fact) -> Option<Event> {
-        match fact {
+        let event = match fact {
             Fact::Event(event) => Some(event),
             Fact::Keeper { unit, life, told } => self.keeper_told((unit, life), told),
             Fact::KeeperGone { unit, life } => self.keeper_gone((unit, life)),
@@ -138,7 +140,17 @@ impl Performer {
                 self.since = at;
                 self.member_ended(target)
             }
+        };
+        match &event {
+            Some(Event::Started { .. }) => here(KillPoint::StartedHeard),
+            Some(Event::Gated { answer: Answer::Good, .. }) => here(KillPoint::GateHeld),
+            Some(Event::Exited { .. }) => here(KillPoint::ExitHeard),
+            Some(Event::Emptied { .. }) => here(KillPoint::EmptiedHeard),
+            // It never lived: nothing of it is kept.
+            Some(Event::NotStarted { unit, life, .. }) => self.retire(unit, *life),
+            _ => {}
         }
+        event
     }
 
     fn keeper_told(&mut self, key: Key, told: FromKeeper) -> Option<Event> {
@@ -303,6 +315,7 @@ impl Performer {
         let outcome = outcome.unwrap_or_default();
         let heard = u32::try_from(outcome.heard.len()).unwrap_or(u32::MAX);
         let refused = outcome.refused.iter().map(|one| one.process).collect();
+        here(KillPoint::Asked);
         self.write_receipts(target, signal, outcome.heard, false);
         self.write_receipts(target, signal, outcome.refused, true);
         self.tell(Event::Asked { target: target.clone(), heard, refused });
@@ -332,6 +345,7 @@ impl Performer {
         let outcome = outcome.unwrap_or_default();
         let forced = outcome.forced.iter().map(|one| (one.process, one.command.clone())).collect();
         let survivors = outcome.survivors;
+        here(KillPoint::Killed);
         self.write_receipts(target, Signal::KILL, outcome.forced, false);
         self.tell(Event::Killed { target: target.clone(), forced, survivors });
         self.wait_for_ends(target);
@@ -393,6 +407,7 @@ impl Performer {
             let _ = leaf.remove();
         }
         remove_record(&self.dir, unit, life);
+        here(KillPoint::RecordRemoved);
     }
 
     /// All that is known of the stack beyond single lives.
@@ -420,6 +435,7 @@ impl Performer {
         // Whoever is told that all has ended finds no keeper any more.
         self.leaving.settle();
         let sought = cage::seek(&self.stack_facts());
+        here(KillPoint::Sought);
         self.strays = Some((sought.prey, None));
         self.tell(Event::Sought { strays: sought.strays, left_alone: sought.left_alone });
     }
@@ -435,6 +451,7 @@ impl Performer {
         };
         let ports: Vec<u16> = ports.into_iter().collect();
         let (survivors, ports) = cage::verify(&self.stack_facts(), units, &ports);
+        here(KillPoint::Verified);
         self.tell(Event::Verified { survivors, ports });
     }
 
@@ -460,6 +477,7 @@ impl Performer {
             {
                 let record = self.dir.record(&unit.name, unit.life);
                 let _ = append_record(&record, &held.seal, &RecordLine::Ready);
+                here(KillPoint::ReadyNoted);
             }
         }
     }

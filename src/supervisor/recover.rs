@@ -15,9 +15,10 @@ use crate::cage::Cage;
 use crate::domain::Life;
 use crate::machine::{Adopted, Event, Target};
 use crate::store::log::Position;
-use crate::store::{LifeRecord, StackDir, read_doubted, read_records, remove_record};
+use crate::store::{LifeRecord, StackDir, give_up, read_doubted, read_records, remove_record};
 use crate::sys;
 use crate::sys::cgroup::{Leaf, stack_name};
+use crate::sys::kill_point::{KillPoint, here};
 
 /// So long a keeper that was called may take to make its socket anew.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -28,14 +29,21 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
     let mut last: std::collections::BTreeMap<_, Life> = performer.stack.lives.clone();
     let mut adopted = Vec::new();
     forget_doubted(performer)?;
-    for record in read_records(&performer.dir)? {
+    for mut record in read_records(&performer.dir)? {
         let unit = record.intent.plan.name.clone();
         let newest = last.entry(unit.clone()).or_default();
         *newest = (*newest).max(record.intent.life);
         // Of another boot nothing can live, whatever its numbers say.
-        let taken =
-            if record.intent.boot == boot && !record.emptied { adopt(performer, &record) } else { None };
-        if let Some(event) = taken {
+        let may_live = record.intent.boot == boot && !record.emptied;
+        if may_live && record.leader.is_none() {
+            // Killed between intent and leader. Its keeper may be about to write the leader down.
+            // On a full disk it cannot be given up, but its keeper cannot write a leader either.
+            let now = give_up(&performer.dir, &record.intent).ok().flatten();
+            record = now.unwrap_or(record);
+            here(KillPoint::LifeAbandoned);
+        }
+        if let Some(event) = may_live.then(|| adopt(performer, &record)).flatten() {
+            here(KillPoint::LifeAdopted);
             adopted.push(event);
             continue;
         }
@@ -98,7 +106,6 @@ fn reach(record: &LifeRecord) -> Option<UnixStream> {
 fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     let intent = &record.intent;
     let key = (intent.plan.name.clone(), intent.life);
-    // Killed between intent and leader: a keeper without its spec ends by itself, and nothing of the service ran.
     let leader = record.leader?;
     let mut cage = Cage::new(
         key.0.clone(),
@@ -114,7 +121,9 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     if socket.is_none() && cage.is_empty_in(performer.looks.borrow_mut().agreeing_since(performer.since)) {
         return None;
     }
-    let log = Position::now(&performer.dir.log(&key.0)).unwrap_or_default();
+    let log = performer.dir.log(&key.0);
+    // What it said in its first moments may be what its gate waits for.
+    let log = record.started_at.and_then(|start| Position::since(&log, start).ok()).unwrap_or_default();
     let seal = intent.seal(&performer.dir);
     let mut held = Held::new(Arc::new(intent.plan.clone()), intent.mark.clone(), seal, None, log);
     held.ready_noted = record.ready;

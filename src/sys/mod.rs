@@ -13,6 +13,7 @@ pub mod host;
 pub(crate) mod fuzz {
     pub(crate) fn proc(_: &[u8]) {}
 }
+pub mod kill_point;
 pub mod mark;
 pub mod nursery;
 mod own;

@@ -5,6 +5,7 @@
 mod ends;
 mod kills;
 mod output;
+mod points;
 #[allow(dead_code, reason = "shared with the tests of stops, which need more of it")]
 #[path = "../stop/world.rs"]
 mod world;

@@ -117,3 +117,23 @@ fn a_keeper_without_a_spec_ends() {
         assert_eq!(child.wait().expect("it ends").code(), Some(125));
     }
 }
+
+#[test]
+fn a_life_that_another_supervisor_has_given_up_does_not_begin() {
+    let world = World::shell("touch ran");
+    let given_up = RecordLine::GivenUp.to_bytes(&world.spec.seal).expect("JSON");
+    fs::write(&world.spec.record, &given_up).expect("written");
+    let mut keeper = world.start();
+    let why = format!("{:?}", keeper.not_started());
+    assert!(why.contains("given this life up"), "{why}");
+    assert!(!keeper.world.path("ran").exists());
+    // The other order: it came too late, and the life is what the record says.
+    let mut keeper = World::shell("read word < gate").with_gate().start();
+    keeper.leader();
+    let mut record = fs::read(&keeper.world.spec.record).expect("a record");
+    record.extend(given_up);
+    assert!(!devstack::store::is_given_up(&keeper.world.spec.seal, &record));
+    keeper.release();
+    keeper.exit();
+    keeper.empties();
+}
