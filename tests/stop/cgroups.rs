@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::world::{NOBODY, World, is_root, kill, list, runs, skip, until};
 
 /// Where the cgroup2 tree is mounted; the judge's own look.
-pub(crate) fn tree() -> Option<PathBuf> {
+fn tree() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
     line.split(' ').nth(1).map(PathBuf::from)
