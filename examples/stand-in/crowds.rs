@@ -75,7 +75,7 @@ fn storm(options: &Options) -> Outcome {
         match kernel::fork() {
             Ok(Side::Child) if options.flag("sessions") => kernel::new_session(),
             Ok(_) => {}
-            Err(_) => thread::sleep(Duration::from_millis(5)),
+            Err(_) => thread::sleep(Duration::from_millis(200)),
         }
     }
 }

@@ -10,12 +10,12 @@ use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, check_names};
 use super::reach::{self, Wake};
 use super::talk::{Ended, Interrupts, Source, follow};
-use crate::control::{Answers, Call, Client, ClientError, DownCall};
+use crate::control::{Answers, Call, Client, ClientError, DownCall, Lines};
 use crate::domain::{DownReport, UnitName};
 use crate::machine::{DownRequest, Reply};
 use crate::show::progress::Verb;
 use crate::show::{Door, Progress, down, json};
-use crate::supervisor;
+use crate::supervisor::{self, Claim};
 
 /// What the command line asks for.
 pub(super) struct Wish {
@@ -117,16 +117,9 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
         plan: None,
         caller: call.caller.clone(),
     };
-    let asked = reach::answer(&stack, door, Wake::Yes, async {
-        Client::connect(&stack.dir.socket()).await?.ask("/v1/down", &call).await
-    });
-    let asked = asked.await;
-    if matches!(asked, Err(ClientError::Silent)) {
-        reach::depose(&stack, door)?;
-    }
-    let progress = Progress::new(door, Verb::Down);
-    match asked {
-        Ok(lines) => {
+    let (asked, progress) = (ask(&stack, door, &call).await?, Progress::new(door, Verb::Down));
+    let ended = match asked {
+        Worker::Supervisor(lines) => {
             let by_force = async |_, _| {
                 if let Ok(mut client) = Client::connect(&stack.dir.socket()).await {
                     // The first request gives the answer for both: these lines are not read.
@@ -135,16 +128,10 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
             };
             let (awake, aloud) = (stack.clone(), door.clone());
             let keep_awake = Box::new(move || reach::keep_awake(&awake, &aloud));
-            let source = Source::Remote { lines, keep_awake };
-            let ended = follow(source, &mut interrupts, progress, by_force).await;
-            ended.map_err(|error| stack.client_error(error))
+            follow(Source::Remote { lines, keep_awake }, &mut interrupts, progress, by_force).await
         }
-        // No supervisor, or one that is just ending: the work is done here. The lock makes it wait for the other's end.
-        Err(
-            ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _) | ClientError::Silent,
-        ) => {
-            let dir = stack.dir.clone();
-            let ended = supervisor::down(dir, stack.file.clone(), call, async |inline| {
+        Worker::Myself(claim) => {
+            let ended = supervisor::down(claim, stack.file.clone(), call, async |inline| {
                 let calls = inline.calls.clone();
                 let by_force = async |_, _| {
                     let answers = Answers { accepted: oneshot::channel().0, reply: oneshot::channel().0 };
@@ -152,9 +139,41 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
                 };
                 follow(Source::Inline(inline), &mut interrupts, progress, by_force).await
             });
-            let ended = ended.await?.ok_or_else(|| reach::held(&stack))?;
-            ended.map_err(|error| stack.client_error(error))
+            ended.await?
         }
-        Err(error) => Err(stack.client_error(error)),
+    };
+    ended.map_err(|error| stack.client_error(error))
+}
+
+/// Who does the work.
+enum Worker {
+    /// The supervisor, by its answer.
+    Supervisor(Lines),
+    /// This process: no supervisor lives, or none that answers.
+    Myself(Claim),
+}
+
+/// Asks the supervisor; where none lives or answers, takes its place.
+async fn ask(stack: &Stack, door: &Door, call: &DownCall) -> Result<Worker, CliError> {
+    for _ in 0..reach::TRIES {
+        let asked = reach::answer(stack, door, Wake::Yes, async {
+            Client::connect(&stack.dir.socket()).await?.ask("/v1/down", call).await
+        });
+        let mute = match asked.await {
+            Ok(lines) => return Ok(Worker::Supervisor(lines)),
+            // No supervisor, or one that is just ending.
+            Err(ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _)) => false,
+            Err(ClientError::Silent) => {
+                reach::depose(stack, door)?;
+                true
+            }
+            Err(error) => return Err(stack.client_error(error)),
+        };
+        if let Some(claim) = supervisor::claim(&stack.dir, mute).await? {
+            return Ok(Worker::Myself(claim));
+        }
+        // Somebody has come by the socket or the lock meanwhile: he is asked.
+        tokio::time::sleep(reach::BREATH).await;
     }
+    Err(reach::held(stack))
 }

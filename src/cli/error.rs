@@ -363,7 +363,12 @@ impl CliError {
                 .hint("devstack status"),
             Self::Io { what, source } => Problem::new("DS055", what.clone())
                 .saw("reason", source.to_string())
-                .hint("check the disk, the permissions and DEVSTACK_STATE_DIR"),
+                .hint(match source.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE) => {
+                        "close what holds so many, or raise the limit: ulimit -n 1024"
+                    }
+                    _ => "check the disk, the permissions and DEVSTACK_STATE_DIR",
+                }),
             other => Problem::new("DS070", other.to_string())
                 .saw("version", env!("CARGO_PKG_VERSION"))
                 .hint("report it, with the output of `devstack events`"),

@@ -15,6 +15,9 @@ use crate::store::{Home, HomeError, Lock, StackDir, StackFile, directory_at, is_
 use crate::supervisor::{self, Recalled, holder};
 use crate::sys;
 
+/// A command needs no more: epoll, signals, a connection, the state.
+const DESCRIPTORS: usize = 16;
+
 /// Where the command was called.
 pub(super) struct Place {
     sought: Where,
@@ -66,6 +69,11 @@ impl Place {
     pub(super) fn open(&self, loaded: &Loaded) -> Result<Stack, CliError> {
         let plan = &loaded.plan;
         let dir = where_it_listens(self.home.open(&plan.manifest, &plan.stack).map_err(home_error)?);
+        if let Some(file) = dir.read_stack().map_err(home_error)? {
+            return Ok(Stack { dir, file });
+        }
+        // Several commands may be the first at once: the stack has one secret.
+        let _making = Lock::take(&dir.start_lock())?;
         if let Some(file) = dir.read_stack().map_err(home_error)? {
             return Ok(Stack { dir, file });
         }
@@ -221,20 +229,18 @@ impl Place {
 impl Stack {
     /// The stack as its supervisor sees it, or, where none lives or answers, as ledger and kernel show it.
     pub(super) fn view(&self, door: &Door) -> Result<StackView, CliError> {
-        let ask = async || {
-            let mut client = Client::connect(&self.dir.socket()).await?;
-            client.get("/v1/stack").await
-        };
         let told = block_on(reach::answer(self, door, Wake::No, async {
-            match ask().await {
-                // It may have been killed a moment ago: then nobody listens any more when it is asked again.
-                Err(ClientError::Broken(_) | ClientError::CutOff) => ask().await,
-                told => told,
-            }
+            Client::connect(&self.dir.socket()).await?.get("/v1/stack").await
         }))?;
         match told {
             Ok(view) => Ok(view),
-            Err(ClientError::Absent) => Ok(supervisor::look(&self.dir, &self.file)?),
+            // None lives, or it ends just now or was killed a moment ago.
+            Err(
+                ClientError::Absent
+                | ClientError::Broken(_)
+                | ClientError::CutOff
+                | ClientError::Refused(503, _),
+            ) => Ok(supervisor::look(&self.dir, &self.file)?),
             Err(ClientError::Silent) => {
                 door.say(&reach::silence(&self.dir));
                 Ok(supervisor::look(&self.dir, &self.file)?)
@@ -308,6 +314,11 @@ fn usable_ports(mut ports: AutoPorts, dir: &StackDir) -> AutoPorts {
 
 /// Runs the asynchronous part of a command.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
+    // The runtime would panic without.
+    sys::descriptors::can_open(DESCRIPTORS).map_err(|source| CliError::Io {
+        what: format!("no file descriptor is left: {} are allowed (ulimit -n)", sys::descriptors::limit()),
+        source,
+    })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(work))
 }

@@ -27,6 +27,12 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(40);
 /// Between two looks at what it is doing.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 
+/// One that is just ending refuses its last callers: so often they try again.
+pub(super) const TRIES: usize = 100;
+
+/// Between two tries.
+pub(super) const BREATH: Duration = Duration::from_millis(20);
+
 /// What may be done about a supervisor that was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wake {
@@ -128,12 +134,18 @@ pub(super) fn depose(stack: &Stack, door: &Door) -> Result<(), CliError> {
     }
     let pid = holder.id.pid;
     door.say(&format!(
-        "the supervisor (pid {pid}) does not answer: it is ended, and its work is done by this command\n"
+        "the supervisor (pid {pid}) does not answer: it is ended; its services live on until they are ended\n"
     ));
     holder.end().map_err(|error| CliError::NotPermitted {
         what: format!("ending the supervisor (pid {pid}), which does not answer"),
         reason: error.to_string(),
     })
+}
+
+/// Whether a supervisor holds the stack and only waits: it is neither busy nor held by somebody.
+pub(super) fn waits(stack: &Stack) -> bool {
+    holder(&stack.dir)
+        .is_some_and(|holder| holder.is_supervisor && holder.standing() == Some(Standing::Waits))
 }
 
 fn name(holder: &Holder) -> &'static str {

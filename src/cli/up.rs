@@ -22,9 +22,6 @@ use crate::show::{Door, Progress, json, up};
 use crate::supervisor::{self, LaunchError};
 use crate::sys::clock;
 
-/// A supervisor that is just ending refuses its last callers; the next one is asked.
-const TRIES: usize = 5;
-
 /// So many last lines of its log tell of a death.
 const LAST_LINES: usize = 10;
 
@@ -166,10 +163,10 @@ async fn bring_up(
     let keep_awake = Box::new(move || reach::keep_awake(&awake, &aloud));
     let ended = follow(Source::Remote { lines, keep_awake }, &mut interrupts, progress, take_back).await;
     let ended = ended.map_err(|error| stack.client_error(error))?;
-    let view = match Client::connect(&stack.dir.socket()).await {
-        Ok(mut client) => client.get("/v1/stack").await.ok(),
-        Err(_) => None,
-    };
+    let view = reach::answer(stack, door, Wake::Yes, async {
+        Client::connect(&stack.dir.socket()).await?.get("/v1/stack").await
+    });
+    let view = view.await.ok();
     // After a roll-back the supervisor is gone: what it told last is shown.
     let view = view.unwrap_or_else(|| StackView {
         stack: stack.file.name.clone(),
@@ -183,15 +180,22 @@ async fn bring_up(
 
 async fn ask(stack: &Stack, door: &Door, call: &UpCall) -> Result<crate::control::Lines, CliError> {
     let mut last = ClientError::Absent;
-    for _ in 0..TRIES {
+    for _ in 0..reach::TRIES {
         supervisor::ensure(&stack.dir).await.map_err(|error| not_launched(stack, error))?;
         let asked = reach::answer(stack, door, Wake::Yes, async {
             Client::connect(&stack.dir.socket()).await?.ask("/v1/up", call).await
         });
         match asked.await {
             Ok(lines) => return Ok(lines),
+            // It waits for something that does not come, or another one has the lock and no socket: what lives is taken
+            // over by the next.
+            Err(ClientError::Silent) if reach::waits(stack) => {
+                reach::depose(stack, door)?;
+                last = ClientError::Silent;
+            }
             Err(error @ (ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _))) => {
                 last = error;
+                tokio::time::sleep(reach::BREATH).await;
             }
             Err(error) => return Err(stack.client_error(error)),
         }

@@ -42,6 +42,9 @@ pub struct Spec {
     /// Where it binds a datagram socket for `sd_notify`, if the unit has a notify probe; `@name` is in the abstract
     /// namespace. The service finds the address in `NOTIFY_SOCKET`.
     pub notify: Option<PathBuf>,
+    /// How many descriptors the service may have, where the supervisor has raised its own limit.
+    #[serde(default)]
+    pub descriptors: Option<u64>,
     /// Where output goes.
     pub log: LogSpec,
 }

@@ -160,6 +160,7 @@ fn prepare(
         read_end: Some(read_end.as_raw_fd()).filter(|_| pipe::OUTLIVES_ITS_READER),
         mark,
         cgroup: spec.cgroup.clone(),
+        descriptors: spec.descriptors,
     })
 }
 

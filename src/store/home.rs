@@ -194,12 +194,9 @@ impl Home {
 
     /// The directories of the stack with this manifest, made where they are missing.
     pub fn open(&self, manifest: &Path, name: &StackName) -> Result<StackDir, HomeError> {
-        if let Some(dir) = self.of_hash(&stack_hash(manifest))? {
-            dir.make_runtime()?;
-            return Ok(dir);
-        }
         let short: String = name.as_str().chars().take(30).map(|c| if c == ' ' { '-' } else { c }).collect();
-        let dir = self.unmade(manifest, &short);
+        let dir = self.of_hash(&stack_hash(manifest))?.unwrap_or_else(|| self.unmade(manifest, &short));
+        // Also one that is there: another command may be in the middle of making it.
         dir.restore()?;
         Ok(dir)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::nursery::{self, Nursery};
@@ -41,18 +42,31 @@ pub(super) struct Birth {
     pub(super) keeper: Pid,
 }
 
+/// What all births of a stack have in common.
+pub(super) struct Ground<'a> {
+    /// Its directories.
+    pub(super) dir: &'a StackDir,
+    /// What is on disk of it.
+    pub(super) stack: &'a StackFile,
+    /// The caller's environment.
+    pub(super) base: &'a BTreeMap<String, String>,
+    /// Where its cgroups are made, where they may be.
+    pub(super) cgroups: Option<&'a Path>,
+    /// The limit on descriptors that services get, where the supervisor's own is another.
+    pub(super) descriptors: Option<u64>,
+}
+
 /// Writes the intent, then spawns the keeper.
 pub(super) fn begin(
-    dir: &StackDir,
-    stack: &StackFile,
-    base: &BTreeMap<String, String>,
+    ground: &Ground<'_>,
     plan: &Arc<UnitPlan>,
     life: Life,
-    cgroups: Option<&std::path::Path>,
     nursery: &mut Option<Nursery>,
 ) -> io::Result<Birth> {
+    let Ground { dir, stack, base, .. } = *ground;
     let mark = Mark::from_random(sys::random_bytes()?);
-    let cgroup = cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
+    let cgroup =
+        ground.cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
     let mut cgroup = Fresh(cgroup);
     here(KillPoint::CgroupMade);
     let intent = Intent {
@@ -81,6 +95,7 @@ pub(super) fn begin(
         record,
         seal: seal.clone(),
         notify: plan.gate.contains(&Probe::Notify).then(|| dir.notify_socket(&plan.name, life)),
+        descriptors: ground.descriptors,
         log: LogSpec {
             path: dir.log(&plan.name),
             max_size: plan.logs.max_size,
@@ -104,6 +119,10 @@ impl Drop for Fresh {
 /// A keeper that was told nothing yet, and our end of its socket.
 fn keeper(nursery: &mut Option<Nursery>) -> io::Result<(Pid, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
+    // What is left is for stops: a stack that cannot be ended any more must not be begun.
+    if sys::descriptors::is_of_reserve(&theirs) {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+    }
     if let Some(bearer) = nursery {
         match bearer.bear(&OwnedFd::from(theirs)) {
             Ok(keeper) => return Ok((keeper, ours)),

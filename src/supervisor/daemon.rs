@@ -18,6 +18,9 @@ use crate::sys;
 /// Answers may still be on their way to clients when the loop ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// Fewer would not do for a single life.
+const DESCRIPTORS: usize = 24;
+
 /// Runs the supervisor of the stack with these directories; standard input is its listening socket.
 pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
     // Until it is listened for, it must not end this process.
@@ -43,6 +46,8 @@ pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
     let dir = StackDir { hash, state, runtime };
     // An ending supervisor, or a command that does its work, holds the lock for a moment longer: this waits for it.
     let lock = Lock::take(&dir.lock())?;
+    // The runtime would panic without.
+    sys::descriptors::can_open(DESCRIPTORS)?;
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -6,16 +6,18 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::daemon::serveable;
 use super::driver::Driver;
 use super::holder::lock_in_time;
+use super::recall::is_served;
 use crate::control::{self, Answers, Call, DownCall, Views};
 use crate::domain::StackView;
 use crate::machine::Reply;
-use crate::store::{StackDir, StackFile};
+use crate::store::{Lock, StackDir, StackFile};
 use crate::sys;
 
 /// A whole stack that has ended takes a turn of the loop to be laid to rest, and others who asked are told as well.
@@ -31,22 +33,40 @@ pub struct Inline {
     pub calls: mpsc::UnboundedSender<Call>,
 }
 
-/// Ends units without a supervisor: takes the lock, takes over what lives, and works until the reply. None where
-/// another holds the stack and does not let go.
+/// The right to do a supervisor's work: the stack's lock, and its socket.
+pub struct Claim {
+    dir: StackDir,
+    lock: Lock,
+    listener: Option<UnixListener>,
+}
+
+/// Takes lock and socket; none where another has one of them.
+///
+/// A socket that is served belongs to a supervisor, if only to one that waits for the lock: it must be asked, not replaced,
+/// or whoever asks it next would never find it. `mute`: it was asked and does not answer.
+pub async fn claim(dir: &StackDir, mute: bool) -> io::Result<Option<Claim>> {
+    let Some(starting) = lock_in_time(&dir.start_lock()).await? else { return Ok(None) };
+    if !mute && is_served(&dir.socket()).await {
+        return Ok(None);
+    }
+    // The socket before the lock: nobody can start a supervisor in between. Without it (a full disk) others find nobody
+    // and wait for the lock; the work is the same.
+    let listener = sys::socket::listen(&dir.socket()).and_then(serveable).ok();
+    drop(starting);
+    let lock = lock_in_time(&dir.lock()).await?;
+    Ok(lock.map(|lock| Claim { dir: dir.clone(), lock, listener }))
+}
+
+/// Ends units without a supervisor: takes over what lives, and works until the reply.
 ///
 /// `follow` runs beside it and gives what the command returns.
 pub async fn down<T>(
-    dir: StackDir,
+    claim: Claim,
     stack: StackFile,
     call: DownCall,
     follow: impl AsyncFnOnce(Inline) -> T,
-) -> io::Result<Option<T>> {
-    // In this order, as one who starts a supervisor: nobody can get in between the lock and the socket.
-    let Some(starting) = lock_in_time(&dir.start_lock()).await? else { return Ok(None) };
-    let Some(lock) = lock_in_time(&dir.lock()).await? else { return Ok(None) };
-    // Without it others wait for the lock; the work is the same.
-    let listener = sys::socket::listen(&dir.socket()).and_then(serveable).ok();
-    drop(starting);
+) -> io::Result<T> {
+    let Claim { dir, lock, listener } = claim;
     let (calls, inbox) = mpsc::unbounded_channel();
     let result = LocalSet::new()
         .run_until(async {
@@ -70,7 +90,7 @@ pub async fn down<T>(
             if let Some(server) = server {
                 let _ = tokio::time::timeout(LAST_WORK, server).await;
             }
-            Ok(Some(told))
+            Ok(told)
         })
         .await;
     drop(lock);

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -161,13 +161,14 @@ async fn listen(
 /// Tells once, as soon as one of these processes has ended, or when it is time.
 pub(super) fn tell_end(
     target: Target,
-    processes: &[Pidfd],
+    processes: Vec<Pidfd>,
     at_latest: Option<Duration>,
     facts: mpsc::UnboundedSender<Fact>,
 ) -> AbortHandle {
     let (any, mut ended) = mpsc::channel(1);
-    let waits: Vec<AbortHandle> =
-        processes.iter().filter_map(|process| wait_end(process, any.clone())).collect();
+    // Signals need descriptors more: who is not watched is met at the next look.
+    let watched = processes.into_iter().filter(|process| !sys::descriptors::is_of_reserve(process));
+    let waits: Vec<AbortHandle> = watched.filter_map(|process| wait_end(process, any.clone())).collect();
     drop(any);
     spawn_local(async move {
         let _waits = AbortAll(waits);
@@ -181,8 +182,8 @@ pub(super) fn tell_end(
     .abort_handle()
 }
 
-fn wait_end(process: &Pidfd, any: mpsc::Sender<()>) -> Option<AbortHandle> {
-    let readable = sys::watch::readable(process.as_fd().try_clone_to_owned().ok()?).ok()?;
+fn wait_end(process: Pidfd, any: mpsc::Sender<()>) -> Option<AbortHandle> {
+    let readable = sys::watch::readable(OwnedFd::from(process)).ok()?;
     let task = spawn_local(async move {
         if readable.readable().await.is_ok() {
             let _ = any.try_send(());

@@ -26,7 +26,7 @@ mod sensing;
 
 pub use daemon::run as run_daemon;
 pub use holder::{Holder, Standing, holder};
-pub use inline::{Inline, down, look};
+pub use inline::{Claim, Inline, claim, down, look};
 pub use launch::{LaunchError, ensure};
 pub use look::at_rest;
 pub use recall::{Recalled, recall, unreachable};

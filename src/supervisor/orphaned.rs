@@ -161,7 +161,7 @@ impl Performer {
         let mut watched = watched.unwrap_or_default();
         // Whoever else is left out.
         watched.extend(Pidfd::open(cage.leader));
-        held.waiter = Some(tell_end(target.clone(), &watched, Some(census), self.facts.clone()));
+        held.waiter = Some(tell_end(target.clone(), watched, Some(census), self.facts.clone()));
         Some(Event::Stirred { target })
     }
 }

@@ -28,10 +28,16 @@ use crate::store::{
     HomeError, Receipt, RecordLine, StackDir, StackFile, append_record, directory_at, remove_record,
 };
 use crate::sys::kill_point::{KillPoint, here};
-use crate::sys::{self, cgroup};
+use crate::sys::{self, cgroup, descriptors};
 
 /// Last lines of a log that a failure is told with.
 pub(super) const TAIL_LINES: usize = 10;
+
+/// What a life takes of descriptors: its keeper, its probes, handles on its members while it ends.
+const DESCRIPTORS_EACH: u64 = 4;
+
+/// And what the supervisor itself and its clients take, a crowd's watched ends among it.
+const DESCRIPTORS: u64 = 900;
 
 /// Carries actions out.
 pub(super) struct Performer {
@@ -51,12 +57,16 @@ pub(super) struct Performer {
     /// What is asked now was asked after this moment: older looks do not answer it.
     pub(super) since: Instant,
     pub(super) leaving: Leaving,
+    /// The limit on descriptors that services get, where the supervisor's own had to be raised.
+    descriptors: Option<u64>,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
     receipts: Vec<Receipt>,
     /// Where its leaves are made, on machines that have such a place.
     cgroups: Option<PathBuf>,
     sweep: SweepPlan,
     ports_declared: BTreeSet<u16>,
+    /// Units of manifests that clients brought to end the stack: they need not have been started ever.
+    named: BTreeSet<UnitName>,
     /// Orphans of a killed keeper become children of this process. Not so in a command: its children may be its caller's,
     /// if that was a shell which became it.
     inherits: bool,
@@ -87,11 +97,13 @@ impl Performer {
             looks: RefCell::default(),
             since: Instant::now(),
             leaving: Leaving::default(),
+            descriptors: None,
             strays: None,
             receipts: Vec::new(),
             cgroups,
             sweep,
             ports_declared,
+            named: BTreeSet::new(),
             inherits,
         }
     }
@@ -112,6 +124,10 @@ impl Performer {
         self.spared = call.caller.drain(..).collect();
         self.sweep = call.request.plan.sweep.clone();
         self.ports_declared = ports_of(&call.request.plan);
+        let units = u64::try_from(call.request.plan.units.len()).unwrap_or(u64::MAX);
+        let before =
+            descriptors::make_room_for(units.saturating_mul(DESCRIPTORS_EACH).saturating_add(DESCRIPTORS));
+        self.descriptors = self.descriptors.or(before);
         Ok(())
     }
 
@@ -119,14 +135,16 @@ impl Performer {
     pub(super) fn learn_end(&mut self, call: &mut DownCall) {
         self.spared = call.caller.drain(..).collect();
         if let Some(plan) = call.plan.take() {
+            self.named.extend(plan.units.iter().map(|unit| unit.name.clone()));
             self.ports_declared.extend(ports_of(&plan));
             self.sweep = plan.sweep;
         }
     }
 
-    /// Whether the last plan has a unit of this name.
+    /// Whether the last plan, or a manifest that somebody has brought since, has a unit of this name.
     pub(super) fn plans(&self, unit: &UnitName) -> bool {
-        self.stack.plan.iter().flat_map(|plan| &plan.units).any(|planned| planned.name == *unit)
+        self.named.contains(unit)
+            || self.stack.plan.iter().flat_map(|plan| &plan.units).any(|planned| planned.name == *unit)
     }
 
     /// Turns what a task told into an event of the machine, where it is one.
@@ -272,15 +290,14 @@ impl Performer {
         let log_from = Position::now(&self.dir.log(&unit)).unwrap_or_default();
         // Recorded first: a number that was used once must not come back, whatever happens next.
         self.stack.lives.insert(unit.clone(), life);
-        let begun = birth::begin(
-            &self.dir,
-            &self.stack,
-            &self.base,
-            plan,
-            life,
-            self.cgroups.as_deref(),
-            &mut self.nursery,
-        );
+        let ground = birth::Ground {
+            dir: &self.dir,
+            stack: &self.stack,
+            base: &self.base,
+            cgroups: self.cgroups.as_deref(),
+            descriptors: self.descriptors,
+        };
+        let begun = birth::begin(&ground, plan, life, &mut self.nursery);
         let begun = begun.map_err(|error| Box::new(start_failure(&error)))?;
         let mut held = Held::new(Arc::clone(plan), begun.mark, begun.seal, begun.cgroup, log_from);
         held.keeper = Some(begun.keeper);
@@ -357,7 +374,7 @@ impl Performer {
         match target {
             Target::Strays => {
                 if let Some((strays, waiter)) = &mut self.strays {
-                    let next = tell_end(target.clone(), &strays.watch(WATCHED_ENDS), None, facts);
+                    let next = tell_end(target.clone(), strays.watch(WATCHED_ENDS), None, facts);
                     if let Some(last) = waiter.replace(next) {
                         last.abort();
                     }
@@ -377,8 +394,7 @@ impl Performer {
                 if watched.is_empty() && held.orphaned.is_none() {
                     return;
                 }
-                if let Some(last) = held.waiter.replace(tell_end(target.clone(), &watched, at_latest, facts))
-                {
+                if let Some(last) = held.waiter.replace(tell_end(target.clone(), watched, at_latest, facts)) {
                     last.abort();
                 }
             }
@@ -498,6 +514,13 @@ fn start_failure(error: &io::Error) -> Failure {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::ENOMEM) => {
             Failure::Fork { reason: error.to_string(), crowd: super::look::crowd() }
+        }
+        Some(libc::EMFILE) => {
+            let most = descriptors::limit();
+            let reason = format!(
+                "the supervisor may have {most} file descriptors, and needs more (ulimit -Hn): {error}"
+            );
+            Failure::Start { reason }
         }
         _ => Failure::Start { reason: error.to_string() },
     }

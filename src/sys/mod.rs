@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod descriptors;
 pub mod exit;
 pub mod flock;
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]

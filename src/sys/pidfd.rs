@@ -119,6 +119,12 @@ pub(super) fn await_child(child: Pid, patience: Duration) {
     let _ = poll(&mut fds, patience.as_ref());
 }
 
+impl From<Pidfd> for OwnedFd {
+    fn from(process: Pidfd) -> Self {
+        process.fd
+    }
+}
+
 impl AsFd for Pidfd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

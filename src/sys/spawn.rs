@@ -35,6 +35,8 @@ pub struct Launch {
     pub mark: Option<OwnedFd>,
     /// The cgroup that it is born in.
     pub cgroup: Option<PathBuf>,
+    /// How many descriptors it may have, where that is not what this process may.
+    pub descriptors: Option<u64>,
 }
 
 /// What a child was doing when it failed.
@@ -261,6 +263,9 @@ impl<'a> Prepared<'a> {
                 return Err(errno());
             }
         }
+        if let Some(most) = launch.descriptors {
+            limit_descriptors(most);
+        }
         close_all_but_standard_on_exec();
         let mark = launch.mark.as_ref().map(AsRawFd::as_raw_fd);
         for kept in [mark, launch.read_end].into_iter().flatten() {
@@ -304,6 +309,18 @@ fn become_user(user: &Identity) -> Result<(), i32> {
             && libc::setuid(user.uid) == 0
     };
     if done { Ok(()) } else { Err(errno()) }
+}
+
+/// More than this child should have was only for the supervisor: some programs go through all that are allowed.
+fn limit_descriptors(most: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a local that is filled before it is read.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max.min(most);
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
 }
 
 /// A net below the rule that every descriptor of the keeper is opened to be closed on exec.

@@ -5,4 +5,9 @@
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
 mod world;
 
+mod clients;
+mod full;
+mod limits;
+mod many;
 mod stopped;
+mod together;
