@@ -1,7 +1,8 @@
 //! The Node workspace of `fixtures/node`, brought up, looked at and ended as its user would, beside an `npm test` that
 //! hangs. Skipped, loudly, only where node or npm is missing.
 
-#[path = "stop/world.rs"]
+mod crash;
+#[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
 mod world;
 
@@ -75,6 +76,13 @@ impl Drop for Workspace {
     }
 }
 
+/// One test at a time, also where each is a process of its own: npm, turbo and vitest want both cores.
+fn turn() -> fs::File {
+    let lock = fs::File::open(fixture()).expect("it is there");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    lock
+}
+
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
@@ -105,6 +113,7 @@ fn the_node_workspace_comes_up_and_goes_without_a_trace() {
     if !there("node") || !there("npm") {
         return skip("node and npm are needed");
     }
+    let _turn = turn();
     install();
     assert!(left().is_empty(), "something runs in the fixture already: {:?}", left());
     let mut workspace = Workspace { state: tempfile::tempdir().expect("a directory"), test: None };
