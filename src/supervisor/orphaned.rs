@@ -44,7 +44,7 @@ pub(super) struct Orphaned {
 
 impl Orphaned {
     /// All that it has written so far is in the log.
-    fn drain(&self) {
+    pub(super) fn drain(&self) {
         if let Some(output) = &self.output {
             output.borrow_mut().drain();
         }

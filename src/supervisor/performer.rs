@@ -15,7 +15,7 @@ use super::birth;
 use super::keepers::{self, Leaving, UNSAID};
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::nursery::Nursery;
-use super::orphaned::WATCHED_ENDS;
+use super::orphaned::{Orphaned, WATCHED_ENDS};
 use super::ports::Ports;
 use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Looks, Signalled, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
@@ -316,16 +316,19 @@ impl Performer {
             Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.ask(signal)),
             Target::Life { unit, life } => {
                 let mut lives = self.lives.borrow_mut();
-                let cage = lives.get_mut(&(unit.clone(), *life)).and_then(|held| held.cage.as_mut());
-                cage.map(|cage| {
+                let held = lives.get_mut(&(unit.clone(), *life));
+                held.and_then(|held| {
+                    let cage = held.cage.as_mut()?;
+                    // What is unread dies with its last reader, and that may be the service.
+                    held.orphaned.iter().for_each(Orphaned::drain);
                     cage.spared.clone_from(&self.spared);
                     keepers::wake(cage);
                     // Under a keeper only the tree is read, which is less.
-                    if cage.is_kept() {
+                    Some(if cage.is_kept() {
                         cage.ask(signal)
                     } else {
                         cage.ask_in(self.looks.borrow_mut().since(self.since), signal)
-                    }
+                    })
                 })
             }
         };
@@ -347,6 +350,7 @@ impl Performer {
                 let held = lives.get_mut(&(unit.clone(), *life));
                 held.and_then(|held| {
                     let cage = held.cage.as_mut()?;
+                    held.orphaned.iter().for_each(Orphaned::drain);
                     cage.spared.clone_from(&self.spared);
                     keepers::wake(cage);
                     let outcome = cage.kill();

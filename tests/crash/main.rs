@@ -6,6 +6,7 @@ mod ends;
 mod kills;
 mod output;
 mod points;
+mod random;
 #[allow(dead_code, reason = "shared with the tests of stops, which need more of it")]
 #[path = "../stop/world.rs"]
 mod world;
