@@ -5,6 +5,7 @@
 
 mod borrowed;
 mod callers;
+mod churn;
 mod forged;
 mod innocent;
 mod reboot;
