@@ -37,6 +37,12 @@ pub(crate) fn forget_interrupts() {
     INTERRUPTED.store(false, Ordering::Relaxed);
 }
 
+/// Root can take on any user.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: takes nothing, gives a number.
+    unsafe { libc::geteuid() == 0 }
+}
+
 /// Sends SIGTERM to a child that was not waited for.
 pub(crate) fn terminate(child: &Child) {
     let Ok(pid) = i32::try_from(child.id()) else { return };

@@ -10,6 +10,7 @@
 )]
 
 mod bare;
+mod crowd;
 mod look;
 mod parts;
 mod pitchfork;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 type Trouble = Box<dyn std::error::Error>;
 
 const USAGE: &str = "usage: scripts/bench [PART]... [OPTION]...
-parts: up down ps memory idle logs pitchfork (all of them where none is named)
+parts: up down ps memory idle logs crowd pitchfork (all of them where none is named)
   --runs N        runs for each figure, 10 where nothing is said
   --seconds N     length of the idle phase, 60
   --bytes N       size of the log, 500000000
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Result<Wanted, String> {
-    const PARTS: [&str; 7] = ["up", "down", "ps", "memory", "idle", "logs", "pitchfork"];
+    const PARTS: [&str; 8] = ["up", "down", "ps", "memory", "idle", "logs", "crowd", "pitchfork"];
     let mut wanted = Wanted {
         parts: Vec::new(),
         runs: 10,

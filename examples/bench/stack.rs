@@ -15,6 +15,9 @@ use crate::{Trouble, tell};
 /// First port of the services; the range up from here is outside the kernel's own choice.
 const FIRST_PORT: u16 = 21_000;
 
+/// The plain user where this is run by root.
+const NOBODY: u32 = 65_534;
+
 /// No command may take longer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -103,6 +106,8 @@ impl Drop for Place {
 pub(crate) struct Stack<'a> {
     place: &'a Place,
     manifest: PathBuf,
+    /// Run by a plain user, though this is root.
+    plain: bool,
 }
 
 impl<'a> Stack<'a> {
@@ -112,11 +117,26 @@ impl<'a> Stack<'a> {
         Self::with(place, &shape.manifest(&place.stand_in))
     }
 
+    /// Writes a manifest as given, for root's stack or (`plain`) for `nobody`'s.
+    pub(crate) fn of_user(place: &'a Place, manifest: &str, plain: bool) -> Result<Self, Trouble> {
+        let mut stack = Self::with(place, manifest)?;
+        stack.plain = plain;
+        fs::create_dir_all(stack.state())?;
+        if plain {
+            std::os::unix::fs::chown(stack.state(), Some(NOBODY), Some(NOBODY))?;
+        }
+        Ok(stack)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.place.dir.join(if self.plain { "state-of-nobody" } else { "state" })
+    }
+
     /// Writes a manifest as given; starts nothing.
     pub(crate) fn with(place: &'a Place, manifest: &str) -> Result<Self, Trouble> {
         let path = place.dir.join("devstack.yaml");
         fs::write(&path, manifest)?;
-        Ok(Self { place, manifest: path })
+        Ok(Self { place, manifest: path, plain: false })
     }
 
     /// How long a command took from its start to its end; its failure is ours.
@@ -149,9 +169,13 @@ impl<'a> Stack<'a> {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.place.devstack);
+        let mut command = Command::new(if self.plain { Path::new("setpriv") } else { &self.place.devstack });
+        if self.plain {
+            let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
+            command.args([&user, &group, "--clear-groups", "--"]).arg(&self.place.devstack);
+        }
         command.arg("-f").arg(&self.manifest).args(arguments).stdin(Stdio::null());
-        command.env("DEVSTACK_STATE_DIR", self.place.dir.join("state"));
+        command.env("DEVSTACK_STATE_DIR", self.state());
         command
     }
 }

@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// So long a debugger may hold it.
 const DEBUG_PATIENCE: Duration = Duration::from_secs(2);
 
-/// So long one that runs may take: it has much to do, or the machine has.
-const BUSY_PATIENCE: Duration = Duration::from_secs(40);
+/// So long one that works may take: it has much to do, or the machine has.
+const BUSY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks at what it is doing.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
@@ -54,6 +54,7 @@ pub(super) async fn answer<T>(
     }
     let mut asked = pin!(asked);
     let begun = Instant::now();
+    let (mut idle_since, mut work) = (begun, 0);
     let mut pause = NOTICE;
     loop {
         if let Ok(answer) = timeout(pause, &mut asked).await {
@@ -62,6 +63,10 @@ pub(super) async fn answer<T>(
         pause = LOOK;
         // Nobody to be seen: it may be loading still.
         let standing = holder(&stack.dir).and_then(|holder| Some((holder.standing()?, holder)));
+        let done = standing.as_ref().map_or(0, |(_, holder)| holder.work());
+        if std::mem::replace(&mut work, done) < done {
+            idle_since = Instant::now();
+        }
         let patience = match &standing {
             Some((Standing::Stopped, _)) if wake == Wake::No => return Err(ClientError::Silent),
             Some((Standing::Stopped, holder)) => {
@@ -72,7 +77,7 @@ pub(super) async fn answer<T>(
             Some((Standing::Traced, _)) => DEBUG_PATIENCE,
             Some((Standing::Waits, _)) | None => PATIENCE,
         };
-        if begun.elapsed() > patience {
+        if idle_since.elapsed() > patience || begun.elapsed() > BUSY_PATIENCE {
             return Err(ClientError::Silent);
         }
     }

@@ -17,6 +17,9 @@ use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
 use crate::sys::clock;
 use crate::sys::kill_point::{KillPoint, here};
 
+/// So many turns of the runtime bring the head of an answer onto the wire.
+const TURNS: usize = 4;
+
 /// The supervisor of one stack.
 pub(super) struct Driver {
     stack: Stack,
@@ -90,7 +93,15 @@ impl Driver {
             self.performer.since = Instant::now();
             tokio::select! {
                 biased;
-                Some(call) = self.calls.recv() => self.call(call),
+                Some(call) = self.calls.recv() => {
+                    if let Some(event) = self.call(call) {
+                        // Who asked is told that he was heard before the work begins: a crowd takes its time.
+                        for _ in 0..TURNS {
+                            tokio::task::yield_now().await;
+                        }
+                        self.step(event);
+                    }
+                }
                 Some(fact) = self.facts.recv() => {
                     if let Some(event) = self.performer.understand(fact) {
                         self.step(event);
@@ -124,23 +135,25 @@ impl Driver {
             || (answered && self.only_ending && self.last_request > 0)
     }
 
-    fn call(&mut self, call: Call) {
+    /// What the machine must be told of a call.
+    fn call(&mut self, call: Call) -> Option<Event> {
         match call {
             Call::Up(_, answers) if self.only_ending => {
                 self.last_request += 1;
                 // One who has gone needs no answer.
                 let _ = answers.accepted.send(Ok(self.last_request));
                 let _ = answers.reply.send(Reply::Busy);
+                None
             }
             Call::Up(mut call, answers) => {
                 if let Err(error) = self.performer.learn(&mut call) {
                     // What could not be recorded could not be ended by the next one either: nothing is begun.
                     let _ = answers.accepted.send(Err(error.to_string()));
                     self.ending |= self.stack.at_rest();
-                    return;
+                    return None;
                 }
                 self.ending = false;
-                self.request(Request::Up(call.request), answers);
+                Some(self.request(Request::Up(call.request), answers))
             }
             Call::Down(mut call, answers) => {
                 self.ending |= call.request.units.is_none();
@@ -149,27 +162,31 @@ impl Driver {
                     // Planned but never started: there is nothing of it to end, which is no mistake.
                     units.retain(|unit| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit));
                 }
-                self.request(Request::Down(call.request), answers);
+                Some(self.request(Request::Down(call.request), answers))
             }
-            Call::Cancel(cancel) => self.step(Event::Cancelled { id: cancel.id, force: cancel.force }),
-            Call::Restore => self.performer.restore(),
+            Call::Cancel(cancel) => Some(Event::Cancelled { id: cancel.id, force: cancel.force }),
+            Call::Restore => {
+                self.performer.restore();
+                None
+            }
             Call::View(answer) => {
                 let mut view = self.performer.look(&self.stack);
                 // A command that does its work is no supervisor.
                 view.supervisor = view.supervisor.filter(|_| !self.only_ending);
                 let _ = answer.send(view);
+                None
             }
         }
     }
 
-    fn request(&mut self, request: Request, answers: Answers) {
+    fn request(&mut self, request: Request, answers: Answers) -> Event {
         self.last_request += 1;
         let id = self.last_request;
         // The client may be gone already; what it asked for is done all the same.
         let _ = answers.accepted.send(Ok(id));
         self.waiting.insert(id, answers.reply);
         here(KillPoint::RequestHeard);
-        self.step(Event::Requested { id, request });
+        Event::Requested { id, request }
     }
 
     /// The supervisor was asked to end by a signal: with it ends its stack.

@@ -86,6 +86,14 @@ impl Holder {
         })
     }
 
+    /// How much work it has done, in clock ticks: more than before means that it is busy, whatever it does just now.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        proc::stat(self.id.pid.get())
+            .filter(|stat| stat.start == self.id.start)
+            .map_or(0, |stat| stat.cpu_ticks)
+    }
+
     /// Lets it go on (SIGCONT).
     pub fn wake(&self) -> Result<(), PidfdError> {
         self.send(Signal::CONT)

@@ -11,7 +11,7 @@ use crate::sys::clock;
 use crate::sys::ports::{Listener, listeners, owners};
 
 /// A socket that was seen as a unit's own does not change hands: so old may the table be that shows it still listens.
-const KNOWN_FOR_MS: u64 = 1000;
+const KNOWN_FOR_MS: u64 = 5000;
 
 /// Births and first answers come in bursts: so old may the table be for them.
 const FRESH_FOR_MS: u64 = 5;
