@@ -1,6 +1,5 @@
 //! `events`: the journal in plain words; every start, health change, exit, and the receipt of every signal.
 
-use std::fs::File;
 use std::os::fd::AsFd as _;
 
 use jiff::tz::TimeZone;
@@ -13,7 +12,7 @@ use crate::machine::{Answer, Event, Request, Target};
 use crate::show::error::short;
 use crate::show::event::{clock as time_of_day, line};
 use crate::show::{Door, Tone, text};
-use crate::store::{Entry, JournalReader, Line, Receipt};
+use crate::store::{Entry, JournalReader, Line, Receipt, read_private};
 use crate::sys::clock;
 use crate::sys::watch::Watch;
 
@@ -32,7 +31,7 @@ pub(super) fn run(place: &Place, door: &Door, args: &EventsArgs) -> Result<Code,
     let watch = if args.follow { Some(Watch::new()?) } else { None };
     if let Some(watch) = &watch {
         watch.dir(&stack.dir.state)?;
-        watch.file(&File::open(stack.dir.journal())?)?;
+        watch.file(&read_private(&stack.dir.journal())?)?;
     }
     loop {
         let mut news = String::new();

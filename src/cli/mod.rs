@@ -30,7 +30,7 @@ use clap::Parser as _;
 use self::args::{Cli, Verb};
 use self::exit::{CliError, Code};
 use self::place::Place;
-use crate::show::Door;
+use crate::show::{ColorChoice, Door};
 use crate::supervisor;
 
 /// Runs the program with the arguments that it was given.
@@ -47,7 +47,16 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // clap knows whether it is help (standard output, 0) or a mistake (standard error, 2).
-            let _ = error.print();
+            let door = Door::open(ColorChoice::default());
+            let text = |colours: bool| match error.render() {
+                styled if colours => styled.ansi().to_string(),
+                plain => plain.to_string(),
+            };
+            if error.use_stderr() {
+                door.say(&text(door.err.colours()));
+            } else if door.answer(&text(door.out.colours())).is_err() {
+                return ExitCode::FAILURE;
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

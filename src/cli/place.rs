@@ -232,7 +232,7 @@ impl Stack {
         let told = block_on(reach::answer(self, door, Wake::No, async {
             Client::connect(&self.dir.socket()).await?.get("/v1/stack").await
         }))?;
-        match told {
+        let view = match told {
             Ok(view) => Ok(view),
             // None lives, or it ends just now or was killed a moment ago.
             Err(
@@ -246,7 +246,9 @@ impl Stack {
                 Ok(supervisor::look(&self.dir, &self.file)?)
             }
             Err(error) => Err(self.client_error(error)),
-        }
+        };
+        let secrets = self.file.plan.as_ref().map(|plan| plan.secrets.clone()).unwrap_or_default();
+        view.map(|view| secrets.hide_in(view))
     }
 
     /// Whether another directory stands in the place of the one that the last `up` was called for.

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::store::{RecordLine, Seal, is_given_up};
+use crate::store::{RecordLine, Seal, is_given_up, private_file};
 
 #[derive(Debug)]
 pub(super) struct Record {
@@ -15,7 +15,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn open(path: &Path, seal: Seal) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).append(true).open(path)?;
+        let file = private_file(OpenOptions::new().read(true).append(true), path)?;
         Ok(Self { path: path.to_owned(), file, seal })
     }
 

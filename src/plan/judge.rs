@@ -1,5 +1,6 @@
 //! The judge: gives each text its final form and its value, and gathers what is wrong.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use crate::manifest::{Code, Command, EnvFileRef, Problem, Problems, Span, Text, 
 use super::ports::PortTable;
 use super::substitute::{self, Source, substitute};
 use super::values::Fault;
-use super::{CommandPlan, Context};
+use super::{CommandPlan, Context, Secrets};
 
 /// All texts of a plan together may hold so many bytes: a manifest is small, what it multiplies need not be.
 const MOST_BYTES: usize = 64 << 20;
@@ -25,6 +26,8 @@ pub(super) struct Judge<'a> {
     pub(super) problems: Problems,
     pub(super) variables: Variables,
     pub(super) ports: PortTable<'a>,
+    /// Secret values that were put into texts.
+    pub(super) secrets: RefCell<Secrets>,
     spent: usize,
     regexes: HashSet<String>,
 }
@@ -37,6 +40,7 @@ impl<'a> Judge<'a> {
             problems: Problems::default(),
             variables: first_variables(context),
             ports: PortTable::Unknown,
+            secrets: RefCell::default(),
             spent: 0,
             regexes: HashSet::new(),
         }
@@ -48,8 +52,12 @@ impl<'a> Judge<'a> {
             self.spend(text.value.len(), text.span)?;
             return Some(text.value.to_string());
         }
-        let source =
-            Known { variables: &self.variables, ports: &self.ports, hints: self.problems.worth_a_hint() };
+        let source = Known {
+            variables: &self.variables,
+            ports: &self.ports,
+            secrets: &self.secrets,
+            hints: self.problems.worth_a_hint(),
+        };
         match substitute(&text.value, &source, MOST_BYTES.saturating_sub(self.spent)) {
             Ok(value) if value.contains('\0') => {
                 self.problems.push(Problem::at(Code::BadValue, text.span, "a NUL can stand nowhere"));
@@ -222,6 +230,7 @@ pub(super) fn absolute(dir: &Path, path: &str) -> PathBuf {
 }
 
 struct Known<'k> {
+    secrets: &'k RefCell<Secrets>,
     variables: &'k Variables,
     ports: &'k PortTable<'k>,
     hints: bool,
@@ -239,5 +248,9 @@ impl Source for Known<'_> {
     fn similar(&self, name: &str) -> Option<String> {
         let names = self.variables.keys().map(String::as_str);
         nearest(name, names.filter(|_| self.hints)).map(str::to_owned)
+    }
+
+    fn used(&self, name: &str, value: &str) {
+        self.secrets.borrow_mut().note(name, value);
     }
 }

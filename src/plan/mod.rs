@@ -29,7 +29,7 @@ pub use context::{AutoPorts, Context, EnvFileError, WantedPorts, auto_port_key};
 pub use definition::fnv1a;
 pub use render::render_yaml;
 pub use resolve::{resolve, stack_name, wanted_auto_ports};
-pub use secrets::masked;
+pub use secrets::{Secrets, masked};
 pub use select::{SelectError, select};
 pub use types::*;
 

@@ -18,6 +18,7 @@ use super::{
 /// and a `$` that would be read again is doubled. Values that look secret are masked unless `show_secrets`.
 #[must_use]
 pub fn render_yaml(plan: &Plan, show_secrets: bool) -> String {
+    let plan = &secrets::masked(plan.clone(), show_secrets);
     let writer = Writer { show_secrets };
     let mut top = vec![field("name", writer.text(plan.stack.as_str()))];
     let services = plan.units.iter().map(|unit| (unit.name.to_string(), writer.unit(unit))).collect();

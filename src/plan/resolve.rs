@@ -9,7 +9,9 @@ use super::judge::{DOTENV, Judge};
 use super::order::order;
 use super::ports::{self, PortTable};
 use super::unit::{self, Common, Shared, Stage};
-use super::{Context, Dependency, EnvFileError, Plan, SweepPlan, UnitPlan, WantedPorts, values};
+use super::{
+    Context, Dependency, EnvFileError, Plan, Secrets, SweepPlan, SweepScope, UnitPlan, WantedPorts, values,
+};
 
 /// Longest cycle that is shown whole.
 const MOST_ARROWS: usize = 12;
@@ -41,16 +43,41 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         }
         Vec::new()
     });
+    let secrets = secrets(&judge, &units);
     if !judge.problems.is_empty() {
-        return Err(judge.problems.into_sorted());
+        let mut problems = judge.problems.into_sorted();
+        for problem in &mut problems {
+            hide(problem, &secrets);
+        }
+        return Err(problems);
     }
-    Ok(Plan {
+    let mut plan = Plan {
         stack,
         dir: context.dir.clone(),
         manifest: context.manifest.clone(),
         units: start_order.into_iter().filter_map(|index| units[index].take()).collect(),
         sweep,
-    })
+        secrets: Secrets::default(),
+    };
+    plan.secrets = secrets.in_plan(&plan);
+    Ok(plan)
+}
+
+/// All values that must not be told: put into a text, or in an environment, under a name that says so.
+fn secrets(judge: &Judge<'_>, units: &[Option<UnitPlan>]) -> Secrets {
+    let mut secrets = judge.secrets.take();
+    let own = units.iter().flatten().flat_map(|unit| &unit.environment);
+    own.for_each(|(name, value)| secrets.note(name, value));
+    secrets
+}
+
+/// A message may quote the value that is wrong.
+fn hide(problem: &mut Problem, secrets: &Secrets) {
+    let labels = problem.labels.iter_mut().map(|label| &mut label.text);
+    let texts = problem.note.iter_mut().chain(&mut problem.hint).chain(labels);
+    for text in texts.chain(std::iter::once(&mut problem.message)) {
+        *text = secrets.hide(text);
+    }
 }
 
 /// The automatic ports that [`resolve`] wants to know, and the numbers that are taken within the stack.
@@ -202,13 +229,34 @@ fn sweep(judge: &mut Judge<'_>, manifest: &Manifest) -> SweepPlan {
     let mut patterns = Vec::new();
     for text in &manifest.sweep.patterns {
         let Some(pattern) = judge.regex(text) else { continue };
-        // A pattern that matches nothing at all matches every process: never what is meant.
-        if regex::Regex::new(&pattern).is_ok_and(|regex| regex.is_match("")) {
+        if matches_everything(&pattern) {
             let problem = Problem::at(Code::BadRegex, text.span, "this pattern matches every process");
             judge.problems.push(problem.hint("name the program: `vite`, `npm run dev`"));
         } else {
             patterns.push(pattern);
         }
     }
+    if scope == SweepScope::Stack && holds_everything(judge.context) {
+        // What lies in the stack's directory is swept: here that is no condition any more.
+        for text in &manifest.sweep.patterns {
+            let message =
+                format!("in `{}` a pattern would reach everything of yours", judge.context.dir.display());
+            let hint = "put the manifest into a directory of its own, or say so: `scope: user`";
+            judge.problems.push(Problem::at(Code::BadValue, text.span, message).hint(hint));
+        }
+    }
     SweepPlan { patterns, scope }
+}
+
+/// A pattern that finds nothing at all, or single letters, finds every process: never what is meant.
+fn matches_everything(pattern: &str) -> bool {
+    let Ok(regex) = regex::Regex::new(pattern) else { return false };
+    let letters = ["a", "e", "o", "t", "0", "7", "/", "-", " "];
+    regex.is_match("") || letters.iter().filter(|letter| regex.is_match(letter)).count() > 1
+}
+
+/// Whether the stack's directory is the whole file system, or holds the user's home.
+fn holds_everything(context: &Context) -> bool {
+    let home = context.variables.get("HOME").map(std::path::Path::new);
+    context.dir.parent().is_none() || home.is_some_and(|home| home.starts_with(&context.dir))
 }

@@ -1,30 +1,153 @@
-//! What looks secret is not shown.
+//! What looks secret is not shown, nor written into the journal.
 
-use super::Plan;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{BodyMatch, CommandPlan, Plan, Probe};
 
 /// Stands for what is not shown.
 const MASK: &str = "********";
 
+/// A shorter value is a word that may stand anywhere (`true`, `dev`): to hide it would hide more than it.
+const SHORTEST: usize = 8;
+
+/// Secret values that texts of a plan hold, by substitution: to be taken out wherever a command line is told.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secrets(BTreeSet<String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
+}
+
+impl Secrets {
+    /// Keeps the value of a variable whose name says that it is secret. Paths and addresses are not.
+    pub(super) fn note(&mut self, name: &str, value: &str) {
+        let secret = is_secret(name) && value.len() >= SHORTEST;
+        if secret && !value.starts_with('/') && !value.contains("://") {
+            self.0.insert(value.to_owned());
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that stand in a text of the plan.
+    pub(super) fn in_plan(mut self, plan: &Plan) -> Self {
+        if self.is_empty() {
+            return self;
+        }
+        let mut texts = Vec::new();
+        each_text(&mut plan.clone(), &mut |text| texts.push(text.clone()));
+        self.0.retain(|secret| texts.iter().any(|text| text.contains(secret.as_str())));
+        self
+    }
+
+    /// A text without the secrets, and without the user and password of each URL in it.
+    #[must_use]
+    pub fn hide(&self, shown: &str) -> String {
+        // The longest first: one may be a part of another.
+        let mut secrets: Vec<&String> =
+            self.0.iter().filter(|secret| shown.contains(secret.as_str())).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.into_iter().fold(text(shown), |shown, secret| shown.replace(secret.as_str(), MASK))
+    }
+
+    /// The same for every text of a document.
+    #[must_use]
+    pub fn hide_in<T: Serialize + DeserializeOwned>(&self, document: T) -> T {
+        let Ok(mut value) = serde_json::to_value(&document) else { return document };
+        self.hide_value(&mut value);
+        serde_json::from_value(value).unwrap_or(document)
+    }
+
+    fn hide_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.hide(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.hide_value(item)),
+            Value::Object(map) => map.values_mut().for_each(|item| self.hide_value(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
 /// The plan without its secrets, for documents that are shown; the plan as it is with `show`.
 #[must_use]
 pub fn masked(mut plan: Plan, show: bool) -> Plan {
-    if !show {
-        for unit in &mut plan.units {
-            unit.environment.iter_mut().for_each(|(name, held)| *held = value(name, held));
+    let secrets = std::mem::take(&mut plan.secrets);
+    if show {
+        return plan;
+    }
+    for unit in &mut plan.units {
+        unit.environment.iter_mut().for_each(|(name, held)| *held = value(name, held));
+        let health = unit.health.iter_mut().flat_map(|health| &mut health.probes);
+        for probe in unit.gate.iter_mut().chain(health) {
+            if let Probe::Http(http) = probe {
+                http.headers.iter_mut().for_each(|(name, held)| *held = value(name, held));
+            }
         }
     }
+    each_text(&mut plan, &mut |text| *text = secrets.hide(text));
     plan
+}
+
+/// Every text of a plan that is free: neither a name nor a path.
+fn each_text(plan: &mut Plan, see: &mut impl FnMut(&mut String)) {
+    plan.sweep.patterns.iter_mut().for_each(&mut *see);
+    for unit in &mut plan.units {
+        each_word(&mut unit.command, see);
+        unit.stop.command.iter_mut().for_each(|command| each_word(command, see));
+        unit.environment.values_mut().chain(unit.labels.values_mut()).for_each(&mut *see);
+        let health = unit.health.iter_mut().flat_map(|health| &mut health.probes);
+        for probe in unit.gate.iter_mut().chain(health) {
+            each_text_of_probe(probe, see);
+        }
+    }
+}
+
+fn each_word(command: &mut CommandPlan, see: &mut impl FnMut(&mut String)) {
+    match command {
+        CommandPlan::Shell(text) => see(text),
+        CommandPlan::Exec(words) => words.iter_mut().for_each(see),
+    }
+}
+
+fn each_text_of_probe(probe: &mut Probe, see: &mut impl FnMut(&mut String)) {
+    match probe {
+        Probe::Http(http) => {
+            see(&mut http.path);
+            http.headers.iter_mut().for_each(|(_, held)| see(held));
+            match &mut http.body {
+                Some(BodyMatch::Contains(text) | BodyMatch::Regex(text)) => see(text),
+                None => {}
+            }
+        }
+        Probe::Exec(command) => each_word(command, see),
+        Probe::Log(pattern) => see(pattern),
+        Probe::Tcp { .. } | Probe::Notify | Probe::Port(_) => {}
+    }
 }
 
 /// A value, masked if its name says that it is secret, or as far as it holds a password in a URL.
 pub(super) fn value(name: &str, value: &str) -> String {
+    if !value.is_empty() && is_secret(name) { MASK.to_owned() } else { text(value) }
+}
+
+/// Whether the name of a variable or header says that its value is secret.
+fn is_secret(name: &str) -> bool {
     const WORDS: [&str; 8] =
         ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTHORIZATION"];
     let upper = name.to_uppercase();
-    if !value.is_empty() && (WORDS.iter().any(|word| upper.contains(word)) || upper.ends_with("COOKIE")) {
-        return MASK.to_owned();
-    }
-    text(value)
+    WORDS.iter().any(|word| upper.contains(word)) || upper.ends_with("COOKIE")
 }
 
 /// A text without the user and password of each URL in it.
@@ -48,6 +171,25 @@ pub(super) fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_was_put_into_a_text_is_taken_out_again() {
+        let pairs = [
+            ("API_TOKEN", "canary-one-two"),
+            ("KEYMAP", "us"),
+            ("KEY_FILE", "/home/dev/key"),
+            ("USER", "developer"),
+        ];
+        let mut secrets = Secrets::default();
+        for (name, value) in pairs {
+            secrets.note(name, value);
+        }
+        let told = "login --token=canary-one-two --keymap us -f /home/dev/key developer http://a:b@h/";
+        let shown = "login --token=******** --keymap us -f /home/dev/key developer http://********@h/";
+        assert_eq!(secrets.hide(told), shown);
+        assert_eq!(secrets.hide_in(vec![(told.to_owned(), 7)]), [(shown.to_owned(), 7)]);
+        assert_eq!(format!("{secrets:?}"), "1 secrets");
+    }
 
     #[test]
     fn names_and_urls_tell_what_is_secret() {

@@ -16,6 +16,8 @@ pub(super) trait Source {
     fn port(&self, reference: &str) -> Result<String, String>;
     /// A variable of a similar name.
     fn similar(&self, name: &str) -> Option<String>;
+    /// Told of each value that is put in for a variable, a default among them.
+    fn used(&self, _name: &str, _value: &str) {}
 }
 
 /// What is wrong, in which bytes of the text.
@@ -135,9 +137,16 @@ impl<S: Source> Run<'_, S> {
         let argument = close - operator.len().saturating_sub(1);
         match (operator.chars().next(), value) {
             (None, _) if colon => self.unreadable(dollar, close),
-            (None | Some('-' | '?'), Some(value)) => out.push_str(value),
+            (None | Some('-' | '?'), Some(value)) => {
+                self.source.used(name, value);
+                out.push_str(value);
+            }
             (None, None) => self.unset(name, dollar, close),
-            (Some('-'), None) | (Some('+'), Some(_)) => self.argument(argument, close, depth, out),
+            (Some('-'), None) | (Some('+'), Some(_)) => {
+                let before = out.len();
+                self.argument(argument, close, depth, out);
+                self.source.used(name, &out[before..]);
+            }
             (Some('+'), None) => {}
             (Some('?'), None) => {
                 let mut said = String::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Secrets;
 use crate::domain::{Signal, StackName, UnitKind, UnitName};
 
 /// A whole stack, resolved.
@@ -21,6 +22,9 @@ pub struct Plan {
     pub units: Vec<UnitPlan>,
     /// What `down` sweeps.
     pub sweep: SweepPlan,
+    /// Secret values that stand in its texts; hidden wherever something is shown or written down for people.
+    #[serde(default, skip_serializing_if = "Secrets::is_empty")]
+    pub secrets: Secrets,
 }
 
 /// One unit, resolved.

@@ -1,8 +1,10 @@
-//! The one door for printing: what the surroundings allow is read here once, and all output leaves here.
+//! The one door for printing: what the surroundings allow is read here once, and all output leaves here. Whatever a name
+//! brought along that would act on a terminal stays inside.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use super::paint::{ColorChoice, Paint, Surroundings};
+use super::text::tame;
 
 /// Standard output for answers, standard error for progress and errors.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ impl Door {
     /// Prints a part of an endless answer; `false` when nobody reads any more.
     pub fn stream(&self, text: &str) -> io::Result<bool> {
         let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        match out.write_all(tame(text).as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
             other => other.map(|()| true),
         }
@@ -57,7 +59,7 @@ impl Door {
     /// Prints progress or an error. Where standard error is gone there is nobody left to tell.
     pub fn say(&self, text: &str) {
         let mut err = io::stderr().lock();
-        let told = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        let told = err.write_all(tame(text).as_bytes()).and_then(|()| err.flush());
         drop(told);
     }
 }

@@ -1,6 +1,6 @@
 //! What a fuzzer throws at the rules for text: nothing that acts on a terminal may come through.
 
-use super::text::{escape, shorten_home, truncate, width};
+use super::text::{escape, shorten_home, tame, truncate, width};
 
 /// Any text that a foreign process may have chosen.
 pub(crate) fn text(data: &[u8]) {
@@ -9,6 +9,9 @@ pub(crate) fn text(data: &[u8]) {
     crate::domain::assert_nothing_acts(&safe);
     assert!(!safe.contains('\n'), "a name is one line");
     assert_eq!(escape(&safe), safe);
+    let tamed = tame(&raw);
+    let plain = tamed.replace("\u{1b}[", "").replace('\t', "");
+    assert!(!plain.chars().any(|c| c != '\n' && crate::domain::acts(c)), "{tamed:?}");
     for columns in [0, 1, 7, 80] {
         assert!(width(&truncate(&safe, columns, "…")) <= columns);
     }

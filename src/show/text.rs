@@ -1,5 +1,6 @@
 //! Small rules for text: what a line may hold, how wide it is, how figures are written.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -30,6 +31,38 @@ pub fn escape(raw: &str) -> String {
         }
     }
     safe
+}
+
+/// The last look at a text that leaves the program: what acts is written as `\uXXXX`, which is right in JSON as well. Line
+/// feeds, tabs and colours are our own.
+#[must_use]
+pub fn tame(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| acts(c) && !matches!(c, '\n' | '\t')) {
+        return text.into();
+    }
+    let mut tamed = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colour = colour_length(rest);
+        let (taken, behind) = rest.split_at(if colour > 0 { colour } else { c.len_utf8() });
+        if colour > 0 || !acts(c) || matches!(c, '\n' | '\t') {
+            tamed.push_str(taken);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let written = write!(tamed, "\\u{unit:04x}");
+                debug_assert!(written.is_ok());
+            }
+        }
+        rest = behind;
+    }
+    tamed.into()
+}
+
+/// The length of a sequence for colour (`ESC [ 1 ; 31 m`) that a text begins with.
+fn colour_length(text: &str) -> usize {
+    let Some(inside) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let digits = inside.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+    if inside.as_bytes().get(digits) == Some(&b'm') { digits + 3 } else { 0 }
 }
 
 /// Puts `~` in place of the home directory wherever a path begins with it.

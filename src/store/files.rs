@@ -22,7 +22,12 @@ pub(crate) fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result
             _ => error,
         }
     })?;
-    match file.metadata()?.file_type() {
+    let meta = file.metadata()?;
+    match meta.file_type() {
+        // By another name (a hard link) it may be a file of somebody else, which root could write to.
+        kind if kind.is_file() && meta.uid() != rustix::process::geteuid().as_raw() => {
+            Err(io::Error::other("it belongs to another user"))
+        }
         kind if kind.is_file() => Ok(file),
         kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         _ => Err(io::Error::other("it is no regular file")),
@@ -55,8 +60,10 @@ pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<(), Hom
 pub(super) fn write_text(path: &Path, text: &[u8]) -> Result<(), HomeError> {
     let failed = |source| HomeError::Io { path: path.to_owned(), source };
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = private_file(OpenOptions::new().write(true).create(true).truncate(true), &temporary)
-        .map_err(failed)?;
+    // What stands there is of a process that had our number, or was planted: it is never opened, let alone cut off.
+    let _ = fs::remove_file(&temporary);
+    let mut file =
+        private_file(OpenOptions::new().write(true).create_new(true), &temporary).map_err(failed)?;
     file.write_all(text).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
         // On a full disk half a document would only take room that is needed.
         let _ = fs::remove_file(&temporary);
@@ -83,6 +90,25 @@ pub(super) fn private_dir(path: &Path) -> Result<(), HomeError> {
 #[must_use]
 pub fn is_private(path: &Path) -> bool {
     check_private(path).is_ok()
+}
+
+/// Checks the directory that holds those of all stacks, or the one that it will be made in: whoever may write to it could
+/// put a directory of his own in the place of one that was checked. Links on the way are the user's own matter.
+pub(super) fn check_place(path: &Path) -> Result<(), HomeError> {
+    let own = rustix::process::geteuid().as_raw();
+    let found = path.ancestors().find_map(|dir| Some((dir, fs::metadata(dir).ok()?)));
+    let Some((dir, meta)) = found else { return Ok(()) };
+    // Where all may write (`/tmp`), only its owner may move what he made: a new directory is safe there.
+    let sticky = meta.mode() & 0o1000 != 0;
+    let of_root = meta.uid() == 0 && (sticky || dir != path);
+    let reason = if meta.uid() != own && !of_root {
+        "it belongs to another user"
+    } else if meta.mode() & 0o002 != 0 && !sticky {
+        "others may write to it"
+    } else {
+        return Ok(());
+    };
+    Err(HomeError::NotOurs { path: dir.to_owned(), reason })
 }
 
 /// Checks that a directory is this user's alone.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{check_private, private_dir, read_whole, write_text};
+use super::files::{check_place, check_private, private_dir, read_whole, write_text};
 use super::seal::{Seal, unverified};
 use crate::domain::{Life, Mark, StackName, StackView, UnitName};
 use crate::plan::{AutoPorts, Plan, fnv1a};
@@ -194,6 +194,7 @@ impl Home {
 
     /// The directories of the stack with this manifest, made where they are missing.
     pub fn open(&self, manifest: &Path, name: &StackName) -> Result<StackDir, HomeError> {
+        check_place(&self.state)?;
         let short: String = name.as_str().chars().take(30).map(|c| if c == ' ' { '-' } else { c }).collect();
         let dir = self.of_hash(&stack_hash(manifest))?.unwrap_or_else(|| self.unmade(manifest, &short));
         // Also one that is there: another command may be in the middle of making it.
@@ -232,6 +233,7 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(HomeError::Io { path: self.state.clone(), source }),
         };
+        check_place(&self.state)?;
         let mut found = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name();

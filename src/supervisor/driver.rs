@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -13,6 +15,7 @@ use super::performer::Performer;
 use crate::control::{Answers, Call, Views};
 use crate::domain::{Moment, UnitView, WallTime};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
+use crate::plan::{Secrets, masked};
 use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
 use crate::sys::clock;
 use crate::sys::kill_point::{KillPoint, here};
@@ -121,7 +124,7 @@ impl Driver {
             }
         }
         self.publish();
-        let view = self.performer.look(&self.stack);
+        let view = self.hide(self.performer.look(&self.stack));
         // Only what `status` says of a stack that has ended hangs on this file.
         let _ = write_whole(&self.dir.last_view(), &view);
         self.performer.bury();
@@ -170,7 +173,7 @@ impl Driver {
                 None
             }
             Call::View(answer) => {
-                let mut view = self.performer.look(&self.stack);
+                let mut view = self.hide(self.performer.look(&self.stack));
                 // A command that does its work is no supervisor.
                 view.supervisor = view.supervisor.filter(|_| !self.only_ending);
                 let _ = answer.send(view);
@@ -199,11 +202,13 @@ impl Driver {
 
     fn step(&mut self, event: Event) {
         let now = clock::moment();
+        // Why it could not be started names its command, and goes into every view from here on.
+        let event = if matches!(event, Event::NotStarted { .. }) { self.hide(event) } else { event };
         let known = self.stack.knows(&event);
         let line = journalled(&event);
         let actions = self.stack.handle(event, now);
         if !actions.is_empty() || !is_routine(&line) {
-            self.journal.write(&stamped(Entry::Event(line)));
+            self.note(Entry::Event(line));
         }
         self.stale |= !known || !actions.is_empty();
         for action in actions {
@@ -214,11 +219,23 @@ impl Driver {
             }
         }
         for receipt in self.performer.receipts() {
-            self.journal.write(&stamped(Entry::Receipt(receipt)));
+            self.note(Entry::Receipt(receipt));
         }
     }
 
+    /// Into the journal, without what is secret in a command line.
+    fn note(&mut self, entry: Entry) {
+        let entry = if has_text(&entry) { self.hide(entry) } else { entry };
+        self.journal.write(&stamped(entry));
+    }
+
+    fn hide<T: Serialize + DeserializeOwned>(&self, told: T) -> T {
+        let none = Secrets::default();
+        self.performer.stack.plan.as_ref().map_or(&none, |plan| &plan.secrets).hide_in(told)
+    }
+
     fn reply(&mut self, id: RequestId, reply: Reply) {
+        let reply = self.hide(reply);
         if let Reply::Up(report) = &reply {
             // Nothing was started, or all of it was rolled back: there is nothing left to supervise.
             self.ending |= !report.ready && self.stack.at_rest();
@@ -276,12 +293,30 @@ fn is_routine(event: &Event) -> bool {
     )
 }
 
+/// Whether an entry may hold a command line or what a service wrote: most do not, and need no second look.
+fn has_text(entry: &Entry) -> bool {
+    !matches!(
+        entry,
+        Entry::Event(
+            Event::Tick
+                | Event::Started { .. }
+                | Event::Gated { answer: Answer::Good, .. }
+                | Event::Checked { answer: Answer::Good, .. }
+                | Event::Emptied { .. }
+                | Event::Asked { .. }
+                | Event::Stirred { .. }
+                | Event::Remembered { .. }
+        )
+    )
+}
+
 /// An event as the journal may hold it: values of environments are secrets.
 fn journalled(event: &Event) -> Event {
     let mut event = event.clone();
     if let Event::Requested { request: Request::Up(up), .. } = &mut event {
         let plan = Arc::make_mut(&mut up.plan);
         plan.units.iter_mut().for_each(hide);
+        *plan = masked(plan.clone(), false);
     }
     if let Event::Adopted(adopted) = &mut event {
         hide(&mut adopted.plan);

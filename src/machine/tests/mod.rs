@@ -92,6 +92,7 @@ fn plan(units: &[UnitPlan]) -> Arc<Plan> {
         manifest: PathBuf::from("/stack/devstack.yaml"),
         units: units.to_vec(),
         sweep: SweepPlan::default(),
+        secrets: Secrets::default(),
     })
 }
 
