@@ -38,7 +38,8 @@ impl Span {
     /// A part of a text that stands in the file byte by byte: `from..to` are bytes of `value`.
     pub(crate) fn part(self, value: &str, verbatim: Option<u32>, from: usize, to: usize) -> Self {
         let (Some(begin), Some(before)) = (verbatim, value.get(..from)) else { return self };
-        let skipped = begin - self.start;
+        // What came in by an alias stands before the place that it is used at.
+        let Some(skipped) = begin.checked_sub(self.start) else { return self };
         let column = self.column + skipped + small(before.chars().count());
         Self { start: begin + small(from), end: begin + small(to), line: self.line, column }
     }
