@@ -158,11 +158,12 @@ async fn listen(
     Ok(())
 }
 
-/// Tells once, as soon as one of these processes has ended, or when it is time.
+/// Tells once: a breath after one of these processes has ended, or when it is time.
 pub(super) fn tell_end(
     target: Target,
     processes: Vec<Pidfd>,
     at_latest: Option<Duration>,
+    breath: Duration,
     facts: mpsc::UnboundedSender<Fact>,
 ) -> AbortHandle {
     let (any, mut ended) = mpsc::channel(1);
@@ -176,6 +177,9 @@ pub(super) fn tell_end(
         match at_latest {
             Some(limit) => drop(tokio::time::timeout(limit, ended.recv()).await),
             None => drop(ended.recv().await),
+        }
+        if !breath.is_zero() {
+            tokio::time::sleep(breath).await;
         }
         let _ = facts.send(Fact::Ended(target, Instant::now()));
     })

@@ -157,11 +157,12 @@ impl Performer {
             let _ = append_record(&self.dir.record(unit, *life), &held.seal, &RecordLine::Member(member));
         }
         let watched = cage.watch_in(world, WATCHED_ENDS);
+        let breath = looks.breath();
         let census = if watched.is_some() { CENSUS } else { Duration::ZERO };
         let mut watched = watched.unwrap_or_default();
         // Whoever else is left out.
         watched.extend(Pidfd::open(cage.leader));
-        held.waiter = Some(tell_end(target.clone(), watched, Some(census), self.facts.clone()));
+        held.waiter = Some(tell_end(target.clone(), watched, Some(census), breath, self.facts.clone()));
         Some(Event::Stirred { target })
     }
 }

@@ -378,7 +378,8 @@ impl Performer {
         match target {
             Target::Strays => {
                 if let Some((strays, waiter)) = &mut self.strays {
-                    let next = tell_end(target.clone(), strays.watch(WATCHED_ENDS), None, facts);
+                    let next =
+                        tell_end(target.clone(), strays.watch(WATCHED_ENDS), None, Duration::ZERO, facts);
                     if let Some(last) = waiter.replace(next) {
                         last.abort();
                     }
@@ -388,17 +389,20 @@ impl Performer {
                 let mut lives = self.lives.borrow_mut();
                 let Some(held) = lives.get_mut(&(unit.clone(), *life)) else { return };
                 let Some(cage) = &held.cage else { return };
-                let (watched, at_latest) = if held.orphaned.is_some() {
-                    let watched = cage.watch_in(self.looks.borrow_mut().since(self.since), WATCHED_ENDS);
+                let (watched, at_latest, breath) = if held.orphaned.is_some() {
+                    let mut looks = self.looks.borrow_mut();
+                    let watched = cage.watch_in(looks.since(self.since), WATCHED_ENDS);
                     let at_latest = watched.is_none().then_some(Duration::ZERO);
-                    (watched.unwrap_or_default(), at_latest)
+                    (watched.unwrap_or_default(), at_latest, looks.breath())
                 } else {
-                    (cage.watch(WATCHED_ENDS, Depth::Tree), None)
+                    (cage.watch(WATCHED_ENDS, Depth::Tree), None, Duration::ZERO)
                 };
                 if watched.is_empty() && held.orphaned.is_none() {
                     return;
                 }
-                if let Some(last) = held.waiter.replace(tell_end(target.clone(), watched, at_latest, facts)) {
+                if let Some(last) =
+                    held.waiter.replace(tell_end(target.clone(), watched, at_latest, breath, facts))
+                {
                     last.abort();
                 }
             }

@@ -50,20 +50,23 @@ impl Arena {
         own(&foreign, user);
         let wanted: Vec<&str> = shapes.iter().flat_map(|shape| shape.needs).copied().collect();
         let tools = Tools::prepare(&world, user, &wanted, &foreign);
-        let can = |shape: &&'static Shape| {
-            let missing = shape.is_for(user).then(|| tools.missing(shape.needs));
-            if let Some(Some(missing)) = missing {
-                skip(&format!("the shape `{}` as {user}: {missing} is missing", shape.name));
-            }
-            missing == Some(None)
-        };
-        let shapes: Vec<&'static Shape> = shapes.iter().copied().filter(can).collect();
         let mut names: Vec<&str> = shapes.iter().map(|shape| shape.name).collect();
         names.push(FOREIGN);
-        let top = world.dir().parent().expect("a parent").to_owned();
+        let judge = Judge::new(&world, &names, user == User::Plain && is_root());
+        let can = |shape: &&'static Shape| {
+            let why = match tools.missing(shape.needs) {
+                _ if !shape.is_for(user) => return false,
+                _ if !judge.knows(shape) => "only root can judge it, who plays a plain user as well",
+                Some(missing) => &format!("{missing} is missing"),
+                None => return true,
+            };
+            skip(&format!("the shape `{}` as {user}: {why}", shape.name));
+            false
+        };
+        let shapes: Vec<&'static Shape> = shapes.iter().copied().filter(can).collect();
         // Specimens that root starts as nobody (postgres, workers of nginx) must reach their directories.
-        fs::set_permissions(&top, fs::Permissions::from_mode(0o711)).expect("ours");
-        let judge = Judge::new(&top, &names, user == User::Plain && is_root());
+        let top = world.dir().parent().expect("a parent").to_owned();
+        fs::set_permissions(top, fs::Permissions::from_mode(0o711)).expect("ours");
         let (canaries, bystanders) = (BTreeMap::new(), Vec::new());
         let mut arena = Self { user, shapes, tools, second, canaries, bystanders, judge, world };
         arena.write(Place::Stack);
@@ -91,7 +94,9 @@ impl Arena {
             let (name, scratch) = (shape.name, dir.join("scratch").join(shape.name));
             fs::create_dir_all(&scratch).expect("ours");
             let enter = self.judge.enter(place, name);
-            let body = self.tools.resolve(&shape.script.replace("@ENTER", &enter));
+            let stand_in = self.judge.stand_in(&self.world, place, name).display().to_string();
+            let body = shape.script.replace("@ENTER", &enter).replace("@S ", &format!("{stand_in} "));
+            let body = self.tools.resolve(&body);
             let script = format!(
                 "{enter}\ncd {} || exit 98\nexport HOME=$PWD PATH={PATH}\nunset TMUX STY CI\n{body}\n",
                 scratch.display()
@@ -110,8 +115,7 @@ impl Arena {
     fn start_second(&mut self) {
         for shape in self.shapes.iter().filter(|shape| shape.canary) {
             let mut command = self.tools.command("setsid");
-            let script = format!("run/{}.sh", shape.name);
-            command.args(["sh", &script]).current_dir(&self.second);
+            command.args(["sh", &format!("run/{}.sh", shape.name)]).current_dir(&self.second);
             let scratch = self.second.join("scratch").join(shape.name);
             let out = fs::File::create(scratch.join("said")).expect("ours");
             command.stdout(out.try_clone().expect("a file")).stderr(out);
@@ -136,6 +140,9 @@ impl Arena {
         self.bystanders.push(Started::by(&shell, plain));
         self.bystanders.push(self.world.start("docker-proxy", &["wait"], &self.world.dir()));
 
+        if !self.shapes.iter().any(|shape| shape.needs.contains(&"@FOREIGN")) {
+            return;
+        }
         let enter = |place, name| self.judge.enter(place, name);
         let script = self.tools.resolve(&format!(
             "{}\ncd @FOREIGN; mkfifo fifo\n\
@@ -147,8 +154,8 @@ impl Arena {
         ));
         fs::write(foreign.join("daemons.sh"), script).expect("ours");
         let mut daemons = self.tools.command("setsid");
-        let mut child =
-            daemons.args(["sh", "daemons.sh"]).current_dir(foreign).spawn().expect("setsid exists");
+        daemons.args(["sh", "daemons.sh"]).current_dir(foreign);
+        let mut child = daemons.spawn().expect("setsid exists");
         std::thread::spawn(move || child.wait());
         let with_tmux = self.tools.missing(&["tmux"]).is_none();
         until("the foreign daemons run", || {
@@ -217,7 +224,6 @@ impl Arena {
 
     /// One cell of each row: up, kill, down, and what the judge says.
     pub(crate) fn run(&mut self, mode: Mode) -> Vec<Row> {
-        self.judge.forget(Place::Stack);
         self.write(Place::Stack);
         let up = self.devstack(&["up"]);
         assert_eq!(up.status.code(), Some(0), "{}: {mode}: up\n{}\n{}", self.user, up.out, up.err);
@@ -230,9 +236,10 @@ impl Arena {
         }
         self.kill_machinery(mode);
         let mut before = self.look(Place::Stack);
-        let mut found_by = self.found_by();
+        let mut found_by = FoundBy::default();
+        found_by.learn(&self.devstack(&["ps", "--json"]).json());
         self.end_leaders(&before);
-        found_by.extend(self.found_by());
+        found_by.learn(&self.devstack(&["ps", "--json"]).json());
         for (now, before) in self.look(Place::Stack).into_iter().zip(&mut before) {
             // Where the supervisor lives it has ended by now what a leader has left.
             if !now.is_empty() {
@@ -247,7 +254,7 @@ impl Arena {
                 shape,
                 mode,
                 user: self.user,
-                found_by: how(&before, &found_by),
+                found_by: found_by.how(shape, &before),
                 before,
                 left: left.values().cloned().collect(),
                 promised: shape.left(self.user, mode),
@@ -312,15 +319,6 @@ impl Arena {
     /// Every shape's processes.
     fn look(&self, place: Place) -> Vec<BTreeMap<Id, String>> {
         self.shapes.iter().map(|shape| self.judge.of(place, shape.name)).collect()
-    }
-
-    /// By which proof `ps` shows each process.
-    fn found_by(&self) -> BTreeMap<i32, String> {
-        let ps = self.devstack(&["ps", "--json"]).json();
-        let services = list(&ps, "services").iter().flat_map(|service| list(service, "processes"));
-        let all = services.chain(list(&ps, "strays"));
-        all.map(|one| (number(&one["pid"]), one["found_by"].as_str().unwrap_or_default().to_owned()))
-            .collect()
     }
 
     /// The leaders that are to end before `down` do so now.
@@ -442,14 +440,42 @@ fn runs_still(pid: i32, start: u64) -> Option<()> {
     stat(pid).filter(|line| line.start == start).map(|_| ())
 }
 
-fn how(members: &BTreeMap<Id, String>, found_by: &BTreeMap<i32, String>) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (pid, _) in members.keys() {
-        *counts.entry(found_by.get(pid).map_or("not seen", String::as_str)).or_default() += 1;
+/// By which proof `ps` shows each process, and how many of each service.
+#[derive(Default)]
+struct FoundBy {
+    processes: BTreeMap<i32, String>,
+    services: BTreeMap<String, Vec<String>>,
+}
+
+impl FoundBy {
+    fn learn(&mut self, ps: &Value) {
+        let proof = |one: &Value| one["found_by"].as_str().unwrap_or_default().to_owned();
+        for service in list(ps, "services") {
+            let all = list(service, "processes");
+            let name = service["name"].as_str().unwrap_or_default().to_owned();
+            if !all.is_empty() {
+                self.services.insert(name, all.iter().map(proof).collect());
+            }
+            self.processes.extend(all.iter().map(|one| (number(&one["pid"]), proof(one))));
+        }
+        self.processes.extend(list(ps, "strays").iter().map(|one| (number(&one["pid"]), proof(one))));
     }
-    let mut words: Vec<String> = counts.into_iter().map(|(how, count)| format!("{how} {count}")).collect();
-    words.sort();
-    words.join(", ")
+
+    fn how(&self, shape: &Shape, members: &BTreeMap<Id, String>) -> String {
+        let unseen = || "not seen".to_owned();
+        let known = |pid: &i32| self.processes.get(pid).cloned().unwrap_or_else(unseen);
+        let proofs: Vec<String> = match self.services.get(shape.name) {
+            // Those of `ps` have hopped on since: their successors have no number yet that it could have told.
+            Some(told) if shape.hops() => told.clone(),
+            _ => members.keys().map(|(pid, _)| known(pid)).collect(),
+        };
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for proof in proofs {
+            *counts.entry(proof).or_default() += 1;
+        }
+        let words: Vec<String> = counts.into_iter().map(|(how, count)| format!("{how} {count}")).collect();
+        words.join(", ")
+    }
 }
 
 /// Past the test runner, which keeps what a passing test prints to itself.

@@ -2,8 +2,9 @@
 //!
 //! As root it is the old kernel interface of cgroups (v1, `pids`), which devstack does not use: each script moves its
 //! shell into a directory of its shape before it does anything else, nothing can leave it, and its `pids.max` is the
-//! hard cap on whatever a shape does. A plain user may make none. There the test is a child subreaper: whoever loses
-//! its parents becomes its child, and each script writes down its own number and its keeper's.
+//! hard cap on whatever a shape does. A plain user may make none. There each shape has a program file of its own, and
+//! whoever runs it is its process, whatever it did to session, environment, title or directory; shapes that run other
+//! programs, or hide theirs, are left to root, who plays a plain user as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use rustix::process::{Signal, getpid, set_child_subreaper};
+use rustix::process::Signal;
 
-use crate::world::{NOBODY, command_line, is_root, kill, numbers, stat};
+use crate::shapes::Shape;
+use crate::world::{NOBODY, Stat, World, command_line, is_root, kill, numbers, stat};
 
 /// Tasks of one shape, threads included, and of everything of one test.
 const MOST_OF_ONE: u32 = 1500;
@@ -42,48 +44,67 @@ impl Place {
 
 pub(crate) enum Judge {
     Cgroups(PathBuf),
-    Tree(Tree),
+    Programs(Programs),
 }
 
 /// The look of a plain user.
-pub(crate) struct Tree {
-    /// Who wrote down which number.
-    notes: PathBuf,
-    known: Mutex<BTreeMap<Id, (Place, String)>>,
+pub(crate) struct Programs {
+    dir: PathBuf,
+    /// Where devstack keeps its state: its supervisor was told on its command line.
+    state: PathBuf,
+    /// Supervisors and keepers seen so far.
+    machinery: Mutex<BTreeSet<Id>>,
 }
 
 impl Judge {
-    /// `dir` is the test's own; `names` are the shapes.
-    pub(crate) fn new(dir: &Path, names: &[&str], plain: bool) -> Self {
-        let own = format!("devstack-gauntlet-{}", dir.file_name().expect("a name").display());
-        let judge = match old_cgroups().filter(|_| is_root()) {
-            Some(tree) => Self::Cgroups(tree.join(own)),
-            None => Self::Tree(Tree { notes: dir.join("notes"), known: Mutex::default() }),
+    /// `names` are the shapes.
+    pub(crate) fn new(world: &World, names: &[&str], plain: bool) -> Self {
+        let top = world.dir().parent().expect("a parent").to_owned();
+        let own = format!("devstack-gauntlet-{}", top.file_name().expect("a name").display());
+        let Some(tree) = old_cgroups().filter(|_| is_root()) else {
+            let dir = world.program("stand-in").parent().expect("a parent").to_owned();
+            return Self::Programs(Programs { dir, state: world.state(), machinery: Mutex::default() });
         };
-        if matches!(judge, Self::Tree(_)) {
-            set_child_subreaper(Some(getpid())).expect("everyone may");
-        }
+        let judge = Self::Cgroups(tree.join(own));
         for place in [Place::Stack, Place::Second] {
             for name in names {
                 let dir = judge.dir(place).join(name);
-                fs::create_dir_all(&dir).expect("writable");
-                if let Self::Cgroups(_) = &judge {
-                    fs::write(dir.join("pids.max"), MOST_OF_ONE.to_string()).expect("root may");
-                    let owner = plain.then_some(NOBODY);
-                    std::os::unix::fs::chown(dir.join("cgroup.procs"), owner, None).expect("root may");
-                }
+                fs::create_dir_all(&dir).expect("root may");
+                fs::write(dir.join("pids.max"), MOST_OF_ONE.to_string()).expect("root may");
+                let owner = plain.then_some(NOBODY);
+                std::os::unix::fs::chown(dir.join("cgroup.procs"), owner, None).expect("root may");
             }
         }
-        if let Self::Cgroups(top) = &judge {
-            fs::write(top.join("pids.max"), MOST.to_string()).expect("root may");
-        }
+        let top = judge.dir(Place::Stack).parent().expect("a parent").to_owned();
+        fs::write(top.join("pids.max"), MOST.to_string()).expect("root may");
         judge
+    }
+
+    /// Whether it can tell the processes of a shape.
+    pub(crate) fn knows(&self, shape: &Shape) -> bool {
+        matches!(self, Self::Cgroups(_)) || shape.is_told_by_program()
+    }
+
+    /// What a shape runs as its stand-in.
+    pub(crate) fn stand_in(&self, world: &World, place: Place, name: &str) -> PathBuf {
+        match self {
+            Self::Cgroups(_) => world.program("stand-in"),
+            Self::Programs(_) => {
+                let dir = self.dir(place).join(name);
+                fs::create_dir_all(&dir).expect("ours");
+                let program = dir.join("stand-in");
+                if !program.exists() {
+                    fs::hard_link(world.program("stand-in"), &program).expect("ours");
+                }
+                program
+            }
+        }
     }
 
     fn dir(&self, place: Place) -> PathBuf {
         match self {
             Self::Cgroups(top) => top.join(place.name()),
-            Self::Tree(tree) => tree.notes.join(place.name()),
+            Self::Programs(programs) => programs.dir.join(place.name()),
         }
     }
 
@@ -92,7 +113,7 @@ impl Judge {
         let dir = self.dir(place).join(name);
         match self {
             Self::Cgroups(_) => format!("echo $$ >{}/cgroup.procs || exit 99;", dir.display()),
-            Self::Tree(_) => format!("echo $$ $PPID >>{}/numbers || exit 99;", dir.display()),
+            Self::Programs(_) => String::new(),
         }
     }
 
@@ -105,7 +126,7 @@ impl Judge {
                 outer.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(procs);
                 outer
             }
-            Self::Tree(_) => {
+            Self::Programs(_) => {
                 let mut outer = Command::new("prlimit");
                 outer.arg(format!("--nproc={}", own_tasks() + MOST)).arg("--");
                 outer
@@ -127,12 +148,7 @@ impl Judge {
     pub(crate) fn of(&self, place: Place, name: &str) -> BTreeMap<Id, String> {
         match self {
             Self::Cgroups(_) => listed(&self.dir(place).join(name)),
-            Self::Tree(tree) => {
-                tree.look();
-                let known = tree.known.lock().expect("nobody panicked");
-                let own = known.iter().filter(|(_, (at, shape))| (*at, shape.as_str()) == (place, name));
-                own.filter_map(|(id, _)| Some((*id, name_of(*id)?))).collect()
-            }
+            Self::Programs(_) => running(&self.dir(place).join(name)),
         }
     }
 
@@ -140,16 +156,7 @@ impl Judge {
     pub(crate) fn machinery(&self) -> BTreeMap<Id, String> {
         match self {
             Self::Cgroups(_) => listed(&self.dir(Place::Stack)),
-            Self::Tree(tree) => tree.unknown(),
-        }
-    }
-
-    /// A new run begins: numbers that were written down mean nothing any more.
-    pub(crate) fn forget(&self, place: Place) {
-        let Self::Tree(tree) = self else { return };
-        tree.known.lock().expect("nobody panicked").retain(|_, (at, _)| *at != place);
-        for entry in fs::read_dir(self.dir(place)).expect("ours").flatten() {
-            let _ = fs::remove_file(entry.path().join("numbers"));
+            Self::Programs(programs) => programs.machinery(),
         }
     }
 }
@@ -177,48 +184,31 @@ impl Drop for Judge {
     }
 }
 
-impl Tree {
-    /// Enters everyone who was born since the last look, by what its parent is or its first process wrote down.
-    fn look(&self) {
-        let mut known = self.known.lock().expect("nobody panicked");
-        known.retain(|id, _| name_of(*id).is_some());
-        let (mut leaders, mut keepers) = (BTreeMap::new(), BTreeMap::new());
-        for place in [Place::Stack, Place::Second] {
-            for dir in below(&self.notes.join(place.name())) {
-                let shape = dir.file_name().expect("a name").to_string_lossy().into_owned();
-                for line in fs::read_to_string(dir.join("numbers")).unwrap_or_default().lines() {
-                    let mut words = line.split(' ').filter_map(|word| word.parse::<i32>().ok());
-                    let (Some(pid), Some(parent)) = (words.next(), words.next()) else { continue };
-                    leaders.insert(pid, (place, shape.clone()));
-                    if is_machinery(parent) {
-                        keepers.insert(parent, (place, shape.clone()));
-                    }
-                }
-            }
-        }
-        for (id, parents) in descendants() {
-            if known.contains_key(&id) || is_machinery(id.0) {
-                continue;
-            }
-            let of_parent = parents.iter().find_map(|parent| known.get(parent).cloned());
-            let of_keeper = || parents.iter().find_map(|parent| keepers.get(&parent.0).cloned());
-            let of_session = || {
-                let session = stat(id.0)?.session;
-                known.iter().find(|(id, _)| id.0 == session).map(|(_, whose)| whose.clone())
-            };
-            let whose = leaders.get(&id.0).cloned().or(of_parent).or_else(of_keeper).or_else(of_session);
-            if let Some(whose) = whose {
-                known.insert(id, whose);
-            }
-        }
+impl Programs {
+    fn machinery(&self) -> BTreeMap<Id, String> {
+        let mut known = self.machinery.lock().expect("nobody panicked");
+        let state = self.state.display().to_string();
+        let machinery: Vec<(i32, Stat)> = numbers()
+            .into_iter()
+            .filter(|pid| is_machinery(*pid))
+            .filter_map(|pid| Some((pid, stat(pid)?)))
+            .collect();
+        let ours = |pid: i32| command_line(pid).contains(&state);
+        known.extend(
+            machinery
+                .iter()
+                .filter(|(pid, line)| ours(*pid) || ours(line.parent))
+                .map(|(pid, line)| (*pid, line.start)),
+        );
+        known.iter().filter_map(|id| Some((*id, name_of(*id)?))).collect()
     }
+}
 
-    fn unknown(&self) -> BTreeMap<Id, String> {
-        self.look();
-        let known = self.known.lock().expect("nobody panicked");
-        let unknown = descendants().into_keys().filter(|id| !known.contains_key(id));
-        unknown.filter_map(|id| Some((id, name_of(id)?))).filter(|(_, name)| name != "setsid").collect()
-    }
+/// Everyone whose program lies in a directory.
+fn running(dir: &Path) -> BTreeMap<Id, String> {
+    let inside = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.starts_with(dir));
+    let ids = numbers().into_iter().filter(inside).filter_map(|pid| Some((pid, stat(pid)?.start)));
+    ids.filter_map(|id| Some((id, name_of(id)?))).collect()
 }
 
 /// Where the old `pids` hierarchy is mounted and may be written.
@@ -271,28 +261,6 @@ fn below(dir: &Path) -> Vec<PathBuf> {
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
         .collect()
-}
-
-/// Everyone below this test, parents before children, each with its parents.
-fn descendants() -> BTreeMap<Id, Vec<Id>> {
-    let me = i32::try_from(std::process::id()).expect("a number");
-    let table: BTreeMap<i32, (u64, i32)> = numbers()
-        .into_iter()
-        .filter_map(|pid| stat(pid).map(|line| (pid, (line.start, line.parent))))
-        .collect();
-    let mut found = BTreeMap::new();
-    for (pid, (start, _)) in &table {
-        let (mut parents, mut at) = (Vec::new(), *pid);
-        while let Some((_, parent)) = table.get(&at).filter(|_| parents.len() < 64) {
-            if *parent == me {
-                found.insert((*pid, *start), parents);
-                break;
-            }
-            at = *parent;
-            parents.extend(table.get(&at).map(|(start, _)| (at, *start)));
-        }
-    }
-    found
 }
 
 /// Tasks of this user: the limit counts all of them, other tests' as well.

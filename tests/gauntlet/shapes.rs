@@ -20,6 +20,8 @@ pub(crate) struct Shape {
     /// canary must be known by its number.
     pub(crate) canary: bool,
     pub(crate) root_only: bool,
+    /// Whether it takes long to start: it is left out where another user shows the same.
+    heavy: bool,
     pub(crate) catch: Catch,
 }
 
@@ -29,8 +31,8 @@ const fn shape(
     script: &'static str,
     lives: &'static [(&'static str, usize)],
 ) -> Shape {
-    let (needs, canary, root_only, catch) = (&[], true, false, Catch::Always);
-    Shape { name, about, script, lives, needs, canary, root_only, catch }
+    let (needs, canary, root_only, heavy, catch) = (&[], true, false, false, Catch::Always);
+    Shape { name, about, script, lives, needs, canary, root_only, heavy, catch }
 }
 
 impl Shape {
@@ -40,6 +42,10 @@ impl Shape {
 
     const fn restless(self) -> Self {
         Self { canary: false, ..self }
+    }
+
+    const fn heavy(self) -> Self {
+        Self { heavy: true, ..self }
     }
 
     const fn by_root(self) -> Self {
@@ -52,7 +58,23 @@ impl Shape {
 
     /// Whether this user can have it at all.
     pub(crate) fn is_for(&self, user: User) -> bool {
-        !(self.root_only && user == User::Plain || self.catch == Catch::UnlessRoots && user != User::Plain)
+        match user {
+            User::Root => self.catch != Catch::UnlessRoots,
+            User::RootWithoutCgroup => self.catch != Catch::UnlessRoots && !self.heavy,
+            User::Plain => !self.root_only,
+        }
+    }
+
+    /// Whether its processes are others from moment to moment.
+    pub(crate) fn hops(&self) -> bool {
+        self.script.contains(" --every ")
+    }
+
+    /// Whether all of it is the stand-in, and may be looked into.
+    pub(crate) fn is_told_by_program(&self) -> bool {
+        self.needs.is_empty()
+            && self.lives.iter().all(|(name, _)| *name == "stand-in")
+            && !["hidden", "threads"].contains(&self.name)
     }
 
     /// Whether its leader ends when it is told to, after the machinery was killed.
@@ -217,7 +239,8 @@ nginx -e $PWD/errors -p $PWD -c $PWD/conf; exec @S wait",
 @DROP pg_ctl -D data -l data/log -o \"-c listen_addresses='' -k $PWD/data -c fsync=off\" -W start; exec @S wait",
         &[("postgres", 4), ("stand-in", 1)],
     )
-    .needs(&["@POSTGRES"]),
+    .needs(&["@POSTGRES"])
+    .heavy(),
     shape("ssh-agent", "ssh-agent, not dumpable", "ssh-agent -a $PWD/s; exec @S wait", &[("ssh-agent", 1), ("stand-in", 1)])
         .needs(&["ssh-agent"])
         .caught(Catch::IfRecordedOrSeen),
@@ -228,7 +251,8 @@ nginx -e $PWD/errors -p $PWD -c $PWD/conf; exec @S wait",
 { detached: true, stdio: \"ignore\" }).unref()'; exec @S wait",
         &[("node", 1), ("stand-in", 1)],
     )
-    .needs(&["node"]),
+    .needs(&["node"])
+    .heavy(),
     shape(
         "npm-chain",
         "`npm run` that runs `npm run` that runs node",
@@ -238,7 +262,8 @@ END
 exec npm run dev",
         &[("", 5), ("node", 3)],
     )
-    .needs(&["npm"]),
+    .needs(&["npm"])
+    .heavy(),
     shape(
         "turbo",
         "`npm test` through turbo, in vitest's workers, hanging",
@@ -246,7 +271,8 @@ exec npm run dev",
 HANG=1 exec npm test -- --filter=@shop/validation-agent",
         &[("", 8), ("turbo", 1), ("node", 5)],
     )
-    .needs(&["npm", "@FIXTURE"]),
+    .needs(&["npm", "@FIXTURE"])
+    .heavy(),
     shape(
         "esbuild",
         "esbuild's `--service`",
@@ -255,7 +281,8 @@ exec node -e 'require(\"@FIXTURE/node_modules/esbuild\").context({ entryPoints: 
 .then(c => c.watch())'",
         &[("node", 1), ("esbuild", 1)],
     )
-    .needs(&["node", "@FIXTURE"]),
+    .needs(&["node", "@FIXTURE"])
+    .heavy(),
     shape(
         "python-workers",
         "python's multiprocessing with its resource tracker",
@@ -271,7 +298,8 @@ END
 exec @PYTHON a.py",
         &[("python", 4)],
     )
-    .needs(&["@PYTHON"]),
+    .needs(&["@PYTHON"])
+    .heavy(),
     shape(
         "reloader",
         "an auto-reloader: a parent that starts its program anew whenever it ends",
@@ -285,35 +313,40 @@ END
 exec @PYTHON a.py",
         &[("python", 2)],
     )
-    .needs(&["@PYTHON"]),
+    .needs(&["@PYTHON"])
+    .heavy(),
     shape(
         "node-watch",
         "`node --watch`",
         "echo 'setInterval(() => {}, 1e3)' >a.js; exec node --watch a.js",
         &[("node", 2)],
     )
-    .needs(&["node"]),
+    .needs(&["node"])
+    .heavy(),
     shape(
         "java",
         "java with a child",
         "exec java -Xshare:auto -XX:TieredStopAtLevel=1 -cp @JAVA Parent @S wait",
         &[("java", 1), ("stand-in", 1)],
     )
-    .needs(&["java", "@JAVA"]),
+    .needs(&["java", "@JAVA"])
+    .heavy(),
     shape(
         "strace",
         "under strace",
         "exec strace -f -o /dev/null @S wait",
         &[("strace", 1), ("stand-in", 1)],
     )
-    .needs(&["strace"]),
+    .needs(&["strace"])
+    .heavy(),
     shape(
         "gdb",
         "under gdb",
         "exec gdb -nx -q -batch -ex run --args @S wait",
         &[("gdb", 1), ("stand-in", 1)],
     )
-    .needs(&["gdb"]),
+    .needs(&["gdb"])
+    .heavy(),
     shape(
         "namespace",
         "a PID namespace of its own",
