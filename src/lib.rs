@@ -6,6 +6,7 @@ pub mod cage;
 pub mod cli;
 pub mod control;
 pub mod domain;
+pub mod engine;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

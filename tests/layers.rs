@@ -22,12 +22,17 @@ const TABLE: &[(&str, &[&str])] = &[
     ("keeper", &["domain", "sys", "cage", "store"]),
     // A sensor's answer is the machine's own word for it; a log probe reads the log.
     ("health", &["domain", "plan", "machine", "sys", "cage", "store"]),
+    // Asks and tells; what is done with it is decided elsewhere.
+    ("engine", &["domain", "plan", "sys"]),
     // The requests that travel are the machine's.
     ("control", &["domain", "plan", "machine", "sys"]),
     ("show", &["domain"]),
     (
         "supervisor",
-        &["domain", "manifest", "plan", "machine", "sys", "cage", "store", "keeper", "health", "control"],
+        &[
+            "domain", "manifest", "plan", "machine", "sys", "cage", "store", "keeper", "health", "engine",
+            "control",
+        ],
     ),
     (
         "cli",
@@ -41,6 +46,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "store",
             "keeper",
             "health",
+            "engine",
             "control",
             "show",
             "supervisor",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use devstack::engine::{Client, Program};
 use serde_json::Value;
 
 use crate::world::{Ran, command_line, finish, is_root, numbers, runs, skip, stat};
@@ -60,6 +61,11 @@ impl Engine {
         command.args(args).stdin(Stdio::null());
         command.env("DOCKER_HOST", &self.host).env("DOCKER_CONFIG", &self.config);
         command
+    }
+
+    /// What devstack asks this engine through.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(Program::Docker).env("DOCKER_HOST", &self.host).env("DOCKER_CONFIG", &self.config)
     }
 
     /// Runs a command, which must go well.

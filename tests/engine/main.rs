@@ -1,5 +1,6 @@
 //! A real container engine beside a stack: what belongs to it is named where it is in the way, and never signalled.
 
+mod asked;
 mod engine;
 mod untouched;
 #[path = "../stop/world.rs"]

@@ -1,0 +1,230 @@
+//! What is followed: logs, events and pulls, line by line, from a command that runs until it is dropped.
+
+use std::io;
+use std::process::Command;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::unix::pipe::Receiver;
+
+use super::client::Client;
+use super::event::{Event, event};
+use super::progress::Progress;
+use super::running::Running;
+use super::trouble::{Trouble, TroubleKind};
+use crate::domain::WallTime;
+
+/// A line without an end is told in pieces of this size.
+const LINE: u64 = 1 << 20;
+/// So many lines of a command's own words are kept, to be told when it fails.
+const WORDS: usize = 20;
+
+/// A command that writes, and its lines.
+#[derive(Debug)]
+struct Lines {
+    running: Running,
+    pipe: BufReader<Receiver>,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    fn start(client: &Client, command: Command) -> Result<Self, Trouble> {
+        let (running, pipe) = Running::start(command).map_err(|error| client.unstarted(&error))?;
+        Ok(Self { running, pipe: BufReader::new(pipe), line: Vec::new() })
+    }
+
+    /// The next line without its end; none when the command has ended. Dropping the future loses nothing.
+    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let room = LINE.saturating_sub(self.line.len() as u64);
+        (&mut self.pipe).take(room).read_until(b'\n', &mut self.line).await?;
+        if self.line.is_empty() {
+            return Ok(None);
+        }
+        let mut line = std::mem::take(&mut self.line);
+        line.pop_if(|last| *last == b'\n');
+        Ok(Some(line))
+    }
+
+    /// How the command ended.
+    async fn code(&mut self) -> Option<i32> {
+        self.running.code().await.ok()?
+    }
+}
+
+fn broken(error: &io::Error) -> Trouble {
+    Trouble::new(TroubleKind::Unreadable, error.to_string())
+}
+
+/// A place in the log of a container: the time of the last line that was seen, and how many lines of that time were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPosition {
+    /// As the engine wrote it, RFC 3339 with nanoseconds.
+    pub at: String,
+    /// Lines with this very time that were seen.
+    pub seen: u32,
+}
+
+/// One line of a container's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written, as the engine tells it.
+    pub at: String,
+    /// The line, without its end.
+    pub text: Vec<u8>,
+}
+
+/// The log of a container, followed until the container ends.
+#[derive(Debug)]
+pub struct Logs {
+    lines: Lines,
+    position: Option<LogPosition>,
+    /// Lines of the position's time that are still to be passed over.
+    skip: u32,
+    words: Vec<String>,
+}
+
+impl Logs {
+    pub(super) fn start(
+        client: &Client,
+        container: &str,
+        from: Option<LogPosition>,
+    ) -> Result<Self, Trouble> {
+        let mut words = vec!["logs", "--follow", "--timestamps"];
+        if let Some(from) = &from {
+            words.extend(["--since", &from.at]);
+        }
+        words.extend(["--", container]);
+        let lines = Lines::start(client, client.command(&words))?;
+        let skip = from.as_ref().map_or(0, |from| from.seen);
+        Ok(Self { lines, position: from, skip, words: Vec::new() })
+    }
+
+    /// The next line; none when the container has ended and all was told.
+    pub async fn next(&mut self) -> Result<Option<LogLine>, Trouble> {
+        while let Some(line) = self.lines.next().await.map_err(|error| broken(&error))? {
+            let Some(line) = stamped(&line) else {
+                // Without a time it is the command that speaks.
+                if self.words.len() < WORDS {
+                    self.words.push(String::from_utf8_lossy(&line).into_owned());
+                }
+                continue;
+            };
+            match &mut self.position {
+                Some(position) if position.at == line.at && self.skip > 0 => {
+                    self.skip -= 1;
+                    continue;
+                }
+                Some(position) if position.at == line.at => position.seen += 1,
+                position => *position = Some(LogPosition { at: line.at.clone(), seen: 1 }),
+            }
+            return Ok(Some(line));
+        }
+        match self.lines.code().await {
+            Some(0) => Ok(None),
+            code => Err(Trouble::sort(code, &self.words.join("\n"))),
+        }
+    }
+
+    /// Where to go on later; none before the first line.
+    #[must_use]
+    pub fn position(&self) -> Option<&LogPosition> {
+        self.position.as_ref()
+    }
+}
+
+/// A line of `logs --timestamps`.
+fn stamped(line: &[u8]) -> Option<LogLine> {
+    let blank = line.iter().take(40).position(|byte| *byte == b' ').unwrap_or(line.len());
+    let (at, rest) = line.split_at_checked(blank)?;
+    let at = std::str::from_utf8(at).ok()?;
+    let time = at.len() >= 20
+        && at.as_bytes().get(10) == Some(&b'T')
+        && at.starts_with(|c: char| c.is_ascii_digit());
+    time.then(|| LogLine { at: at.to_owned(), text: rest.get(1..).unwrap_or_default().to_vec() })
+}
+
+/// What happens to containers.
+#[derive(Debug)]
+pub struct Events {
+    lines: Lines,
+    words: Vec<String>,
+}
+
+impl Events {
+    pub(super) fn start(client: &Client, label: &str, since: WallTime) -> Result<Self, Trouble> {
+        let since = format!("{}.{:03}", since.0.div_euclid(1000), since.0.rem_euclid(1000));
+        let filter = format!("label={label}");
+        let words = ["events", "--filter", "type=container", "--filter", &filter, "--format", "{{json .}}"];
+        let words = [&words[..], &["--since", &since]].concat();
+        Ok(Self { lines: Lines::start(client, client.command(&words))?, words: Vec::new() })
+    }
+
+    /// The next one. It never ends well: an engine that ends the stream has gone away.
+    pub async fn next(&mut self) -> Result<Event, Trouble> {
+        while let Some(line) = self.lines.next().await.map_err(|error| broken(&error))? {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if line.starts_with('{') {
+                return event(&line);
+            }
+            if self.words.len() < WORDS {
+                self.words.push(line);
+            }
+        }
+        let trouble = Trouble::sort(self.lines.code().await, &self.words.join("\n"));
+        match trouble.kind {
+            TroubleKind::Other { .. } => Err(Trouble::new(TroubleKind::NotRunning, trouble.text)),
+            _ => Err(trouble),
+        }
+    }
+}
+
+/// An image that is being fetched; dropping it ends the fetching.
+#[derive(Debug)]
+pub struct Pull {
+    lines: Lines,
+    progress: Progress,
+    words: Vec<String>,
+}
+
+impl Pull {
+    pub(super) fn start(client: &Client, image: &str) -> Result<Self, Trouble> {
+        let lines = Lines::start(client, client.command(&["pull", "--", image]))?;
+        Ok(Self { lines, progress: Progress::default(), words: Vec::new() })
+    }
+
+    /// Waits until it is further; none when the image is here.
+    pub async fn next(&mut self) -> Result<Option<&Progress>, Trouble> {
+        while let Some(line) = self.lines.next().await.map_err(|error| broken(&error))? {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if self.progress.hear(&line) {
+                return Ok(Some(&self.progress));
+            }
+            // The last words are those that tell why.
+            if self.words.len() == WORDS {
+                self.words.remove(0);
+            }
+            self.words.push(line);
+        }
+        match self.lines.code().await {
+            Some(0) => Ok(None),
+            code => Err(Trouble::sort(code, &self.words.join("\n"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_has_a_time_and_the_commands_words_have_none() {
+        let line = stamped(b"2026-11-21T10:57:44.139373748Z 1:M DB saved").expect("a line");
+        assert_eq!((&*line.at, &*line.text), ("2026-11-21T10:57:44.139373748Z", &b"1:M DB saved"[..]));
+        // Podman writes the machine's own zone.
+        assert!(stamped(b"2026-11-21T10:57:44.139373748+01:00 x").is_some());
+        let empty = stamped(b"2026-11-21T10:57:44.139373748Z ").expect("an empty line");
+        assert!(empty.text.is_empty());
+        for words in [&b"Error response from daemon: No such container: x"[..], b"", b"2026"] {
+            assert!(stamped(words).is_none());
+        }
+    }
+}
