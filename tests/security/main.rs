@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with the tests of stops, each takes what it needs")]
 mod world;
 
+mod hostile;
 mod planted;
 mod secrets;
 mod terminal;
