@@ -5,7 +5,7 @@
 //! to begin, they are looked at first. What cannot be written (the disk is full) is taken
 //! from the pipe all the same, counted, and said in the log once there is room again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -51,6 +51,8 @@ pub struct LogWriter {
     /// Only there near the end of a file.
     buffer: Vec<u8>,
     lost: Option<Lost>,
+    /// The file was removed, and no other can be made in its place.
+    adrift: bool,
 }
 
 #[derive(Debug)]
@@ -76,13 +78,14 @@ impl LogWriter {
             movable: true,
             buffer: Vec::new(),
             lost: None,
+            adrift: false,
         })
     }
 
     /// Moves up to `most` bytes of what the source holds into the log, once. Gives the bytes taken; 0 at the end.
     /// Only the source's own errors are told: what cannot be written is counted and said in the log itself.
     pub fn pump(&mut self, source: &mut impl Source, most: usize, now: WallTime) -> io::Result<usize> {
-        self.notice_changes();
+        self.notice_changes(now);
         if !self.recover(now, false) {
             return self.discard(source, most);
         }
@@ -243,14 +246,29 @@ impl LogWriter {
         Ok(())
     }
 
-    /// People empty logs (`> api.log`) and remove them: neither may leave a hole or write into nowhere.
-    fn notice_changes(&mut self) {
-        let Ok(metadata) = self.file.metadata() else { return };
-        if metadata.nlink() == 0 {
-            // It fails where the directory is gone as well; then nothing can be kept.
-            let _ = self.reopen();
-        } else if metadata.len() != self.size {
-            if metadata.len() < self.size {
+    /// People empty logs (`> api.log`), remove them, move them away and put others in their place: nothing of it may leave
+    /// a hole or write into nowhere.
+    fn notice_changes(&mut self, now: WallTime) {
+        let Ok(ours) = self.file.metadata() else { return };
+        let same = |there: &Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
+        if !std::fs::symlink_metadata(&self.path).is_ok_and(|there| same(&there)) {
+            match self.reopen() {
+                Ok(()) => {
+                    self.adrift = false;
+                    // They tell of the file that was there before.
+                    self.times.clear();
+                }
+                // One that was only moved is still there to be read.
+                Err(error) if ours.nlink() == 0 => {
+                    self.adrift = true;
+                    if self.lost.is_none() {
+                        self.lose(0, &error, now);
+                    }
+                }
+                Err(_) => {}
+            }
+        } else if ours.len() != self.size {
+            if ours.len() < self.size {
                 self.times.clear();
             }
             if let Ok(end) = self.file.seek(SeekFrom::End(0)) {
@@ -277,6 +295,9 @@ impl LogWriter {
     /// Whether all is well (again): the gap is said first.
     fn recover(&mut self, now: WallTime, at_once: bool) -> bool {
         let Some(lost) = &mut self.lost else { return true };
+        if self.adrift {
+            return false;
+        }
         if lost.bytes > 0 && !at_once && now.0.abs_diff(lost.tried.0) < RETRY_MS {
             return false;
         }
@@ -315,7 +336,8 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::QuotaExceeded => "disk quota exceeded".to_owned(),
         _ => error.to_string(),
     };
-    text.to_lowercase()
+    // The number behind the text tells people nothing.
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 #[cfg(test)]

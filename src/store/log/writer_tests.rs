@@ -175,6 +175,18 @@ fn an_emptied_or_removed_log_goes_on_without_a_hole() {
     std::fs::remove_file(&path).expect("removed");
     say("three\n");
     assert_eq!(files(&path).concat(), b"three\n");
+    std::fs::rename(&path, dir.path().join("aside")).expect("moved");
+    say("four\n");
+    assert_eq!(files(&path).concat(), b"four\n");
+    // Where none can be, what is said is counted.
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::create_dir(&path).expect("a directory in its place");
+    drain(&mut writer, &mut Chunks::of([b"five\n".to_vec(), b"six\n".to_vec()], false));
+    std::fs::remove_dir(&path).expect("ours");
+    let mut source = Chunks::of([b"seven\n".to_vec()], false);
+    writer.pump(&mut source, 1 << 20, WallTime(1_002_500)).expect("pumped");
+    let text = String::from_utf8(files(&path).concat()).expect("text");
+    assert_eq!(text, "[devstack: 9 bytes of output lost: is a directory]\nseven\n");
 }
 
 /// `/dev/full` takes nothing; a log that is a link to it stands for a full disk.
@@ -190,10 +202,11 @@ fn a_full_disk_blocks_nobody_and_the_gap_is_counted() {
         OpenOptions::new().read(true).write(true).open("/dev/full").expect("it takes nothing"),
     );
     let size = std::mem::take(&mut writer.size);
+    writer.path = "/dev/full".into();
     let mut source = Chunks::of([vec![b'x'; 3000], vec![b'y'; 4000]], false);
     drain(&mut writer, &mut source);
     assert!(source.left.is_empty(), "the service is not held up");
-    (writer.file, writer.size, writer.line_ended) = (real, size, None);
+    (writer.file, writer.size, writer.line_ended, writer.path) = (real, size, None, path.clone());
     let mut source = Chunks::of([b"again\n".to_vec()], false);
     writer.pump(&mut source, 1 << 20, WallTime(1_002_500)).expect("pumped");
     assert_eq!(
