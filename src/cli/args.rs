@@ -172,6 +172,28 @@ pub enum Verb {
     Version(JsonArgs),
 }
 
+impl Verb {
+    /// Whether the answer is to be JSON.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Up(args) => args.json,
+            Self::Down(args) => args.json,
+            Self::Start(args) => args.json,
+            Self::Stop(args) => args.json,
+            Self::Restart(args) => args.json,
+            Self::Ps(args) => args.json,
+            Self::Status(args) => args.json,
+            Self::Logs(args) => args.json,
+            Self::Events(args) => args.json,
+            Self::Config(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Ls(args) | Self::Version(args) => args.json,
+            Self::Wait(_) | Self::Port(_) | Self::Url(_) | Self::Check(_) | Self::Completions(_) => false,
+        }
+    }
+}
+
 /// `devstack up`
 #[derive(Clone, Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]

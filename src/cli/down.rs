@@ -139,7 +139,9 @@ async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> 
                 };
                 follow(Source::Inline(inline), &mut interrupts, progress, by_force).await
             });
-            ended.await?
+            let (ended, warnings) = ended.await?;
+            door.warn(&warnings);
+            ended
         }
     };
     ended.map_err(|error| stack.client_error(error))

@@ -5,7 +5,7 @@ use std::io;
 use super::exit::Code;
 use crate::domain::{DownReport, Signal, StackName, UnitName, UpReport};
 use crate::show::error::no_process;
-use crate::show::{Paint, Problem, down, text, up};
+use crate::show::{Paint, Problem, down, json, text, up};
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +21,14 @@ pub enum CliError {
         /// The file was named by `-f` or `DEVSTACK_FILE`.
         named: bool,
     },
-    /// The manifest is wrong; the text is what its diagnostics say, caret and all.
+    /// The manifest is wrong.
     #[error("the manifest is wrong")]
-    Manifest(String),
+    Manifest {
+        /// What its diagnostics say, caret and all.
+        text: String,
+        /// The same as data.
+        problems: Vec<Problem>,
+    },
     /// No such service in the manifest.
     #[error("no service {name}")]
     NoSuchService {
@@ -185,7 +190,7 @@ impl CliError {
         match self {
             Self::Usage(_) => Code::Usage,
             Self::NoManifest { .. } => Code::NoManifest,
-            Self::Manifest(_) => Code::Manifest,
+            Self::Manifest { .. } => Code::Manifest,
             Self::NoSuchService { .. } | Self::NoSuchPort { .. } => Code::NoSuchService,
             Self::NotRunning { .. } => Code::NotRunning,
             Self::Held { .. } => Code::Held,
@@ -215,8 +220,17 @@ impl CliError {
     pub fn render(&self, paint: &Paint) -> String {
         match self {
             // Rendered by the manifest's own diagnostics, with line and caret.
-            Self::Manifest(text) => text.clone(),
+            Self::Manifest { text, .. } => text.clone(),
             other => other.problems().iter().map(|problem| problem.render(paint)).collect(),
+        }
+    }
+
+    /// The document for a command that was to answer in JSON; none where the answer has told it.
+    #[must_use]
+    pub fn json(&self) -> Option<String> {
+        match self {
+            Self::Told(_) | Self::NotUp { .. } | Self::NotClean(_) => None,
+            other => json::errors(&other.problems()).ok(),
         }
     }
 
@@ -224,7 +238,8 @@ impl CliError {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         match self {
-            Self::Told(_) | Self::Manifest(_) => Vec::new(),
+            Self::Told(_) => Vec::new(),
+            Self::Manifest { problems, .. } => problems.clone(),
             Self::NotClean(report) => down::problem(report).into_iter().collect(),
             Self::NotUp { report, dir } => not_up(report, dir),
             Self::Usage(_)

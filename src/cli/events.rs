@@ -26,7 +26,9 @@ pub(super) fn run(place: &Place, door: &Door, args: &EventsArgs) -> Result<Code,
         }
     });
     let teller = Teller { door, args, since, zone: TimeZone::system(), names: widest_name(&stack) };
-    let mut journal = JournalReader::open(&stack.dir.journal())?;
+    let path = stack.dir.journal();
+    let unreadable = |source| CliError::Io { what: format!("{} cannot be read", path.display()), source };
+    let mut journal = JournalReader::open(&path).map_err(unreadable)?;
     // Watched before it is read: what is written in between is told once and not lost.
     let watch = if args.follow { Some(Watch::new()?) } else { None };
     if let Some(watch) = &watch {

@@ -16,6 +16,7 @@ use crate::sys::clock;
 /// `devstack ps`
 pub(super) fn ps(place: &Place, door: &Door, args: &PsArgs) -> Result<Code, CliError> {
     let mut view = view(place, door)?;
+    door.warn(&view.warnings);
     if !args.services.is_empty() {
         for name in &args.services {
             named(&view, name)?;
@@ -34,6 +35,7 @@ pub(super) fn ps(place: &Place, door: &Door, args: &PsArgs) -> Result<Code, CliE
 /// `devstack status`
 pub(super) fn status(place: &Place, door: &Door, args: &StatusArgs) -> Result<Code, CliError> {
     let mut view = view(place, door)?;
+    door.warn(&view.warnings);
     let now = clock::wall();
     let text = match (&args.service, args.json) {
         (None, true) => json::stack(&view)?,

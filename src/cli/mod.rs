@@ -65,6 +65,10 @@ pub fn run() -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             door.say(&error.render(&door.err));
+            // Who reads it by program finds one document, whatever happened.
+            if let Some(document) = error.json().filter(|_| cli.verb.json()) {
+                let _ = door.answer(&document);
+            }
             error.code().into()
         }
     }

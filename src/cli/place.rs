@@ -9,8 +9,9 @@ use super::reach::{self, Wake};
 use crate::cage::lost_secret;
 use crate::control::{Client, ClientError};
 use crate::domain::{Mark, ProcId, StackName, StackView, UnitName};
+use crate::manifest;
 use crate::plan::{AutoPorts, Plan};
-use crate::show::Door;
+use crate::show::{Door, Problem};
 use crate::store::{Home, HomeError, Lock, StackDir, StackFile, directory_at, is_private, read_records};
 use crate::supervisor::{self, Recalled, holder};
 use crate::sys;
@@ -214,13 +215,12 @@ impl Place {
                 CliError::Io { what: path.display().to_string(), source: std::io::Error::other(reason) }
             }
             LoadError::Problems { path, text, problems } => {
-                let colour = door.is_some_and(|door| door.err.colours());
-                CliError::Manifest(crate::manifest::render(
-                    &problems,
-                    &path.display().to_string(),
-                    &text,
-                    colour,
-                ))
+                let (colour, file) =
+                    (door.is_some_and(|door| door.err.colours()), path.display().to_string());
+                CliError::Manifest {
+                    text: manifest::render(&problems, &file, &text, colour),
+                    problems: problems.iter().map(|problem| as_data(problem, &file)).collect(),
+                }
             }
         }
     }
@@ -281,6 +281,17 @@ impl Stack {
             ClientError::Refused(..) | ClientError::Garbled(_) => CliError::Bug(error.to_string()),
         }
     }
+}
+
+/// What is wrong with a manifest, for those who read it by program.
+fn as_data(problem: &manifest::Problem, file: &str) -> Problem {
+    let place = match problem.span {
+        Some(span) => format!("{file}:{}:{}", span.line, span.column),
+        None => file.to_owned(),
+    };
+    let data = Problem::new(problem.code.as_str(), &problem.message).saw("at", place);
+    let data = problem.note.iter().fold(data, |data, note| data.saw("note", note));
+    problem.hint.iter().fold(data, Problem::hint)
 }
 
 /// A supervisor that lives says where its socket is: it was started by one whose `XDG_RUNTIME_DIR` was another.

@@ -46,7 +46,7 @@ fn errors() -> Vec<(CliError, u8)> {
         (CliError::Usage(text("`--keep` needs `up`")), 2),
         (CliError::NoManifest { from: text("/home/dev/x"), named: false }, 66),
         (CliError::NoManifest { from: text("/home/dev/x.yaml"), named: true }, 66),
-        (CliError::Manifest(text("error[DS001]: …\n")), 65),
+        (CliError::Manifest { text: text("error[DS001]: …\n"), problems: vec![] }, 65),
         (no_service("orchestartor"), 4),
         (no_service("val"), 4),
         (no_service("zzz"), 4),

@@ -174,6 +174,7 @@ async fn bring_up(
         supervisor: None,
         services: ended.units.clone(),
         strays: Vec::new(),
+        warnings: Vec::new(),
     });
     Ok((ended, view))
 }

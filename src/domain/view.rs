@@ -171,4 +171,7 @@ pub struct StackView {
     pub services: Vec<UnitView>,
     /// Processes of this stack outside every life that is known.
     pub strays: Vec<ProcessView>,
+    /// What is wrong with devstack's own files: lines that were lost, records that cannot be read.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }

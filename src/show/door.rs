@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use super::paint::{ColorChoice, Paint, Surroundings};
+use super::paint::{ColorChoice, Paint, Surroundings, Tone};
 use super::text::tame;
 
 /// Standard output for answers, standard error for progress and errors.
@@ -53,6 +53,14 @@ impl Door {
         match out.write_all(tame(text).as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
             other => other.map(|()| true),
+        }
+    }
+
+    /// Prints what is wrong beside what was asked for.
+    pub fn warn(&self, warnings: &[String]) {
+        for warning in warnings {
+            let word = self.err.tone(Tone::Warn, "warning");
+            self.say(&format!("{word}: {}\n", self.err.clean(warning)));
         }
     }
 

@@ -39,6 +39,7 @@ pub fn stack(view: &StackView) -> serde_json::Result<String> {
         supervisor: view.supervisor,
         services: view.services.iter().map(ServiceDoc::new).collect(),
         strays: view.strays.iter().map(ProcessDoc::new).collect(),
+        warnings: &view.warnings,
     })
 }
 
@@ -124,13 +125,14 @@ pub fn checkup(checkup: &Checkup) -> serde_json::Result<String> {
     })
 }
 
-/// An error, for commands whose answer is JSON.
-pub fn problem(problem: &Problem) -> serde_json::Result<String> {
+/// Why there is no other answer, for commands that answer in JSON: one line, whole also where lines of a stream are read.
+pub fn errors(problems: &[Problem]) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Failed {
-        error: ProblemDoc,
+        errors: Vec<ProblemDoc>,
     }
-    document(&Failed { error: ProblemDoc::new(problem) })
+    let body = &Failed { errors: problems.iter().map(ProblemDoc::new).collect() };
+    line(&Document { schema: SCHEMA, body })
 }
 
 #[derive(Serialize)]
@@ -140,6 +142,7 @@ struct StackDoc<'a> {
     supervisor: Option<i32>,
     services: Vec<ServiceDoc<'a>>,
     strays: Vec<ProcessDoc<'a>>,
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]

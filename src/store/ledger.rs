@@ -122,6 +122,22 @@ pub struct LifeRecord {
     pub exit: Option<Exit>,
     /// Proven to be empty.
     pub emptied: bool,
+    /// Lines that are this stack's own word and not understood: a newer devstack wrote them.
+    pub strange: usize,
+}
+
+impl LifeRecord {
+    /// What people must know of the record itself.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let (unit, life) = (&self.intent.plan.name, self.intent.life);
+        let lines = match self.strange {
+            0 => return None,
+            1 => "1 line".to_owned(),
+            many => format!("{many} lines"),
+        };
+        Some(format!("the record of {unit} (life {life}) has {lines} that this devstack does not understand"))
+    }
 }
 
 /// Begins the record of a life. What an earlier file of that name holds is nobody's.
@@ -168,17 +184,25 @@ pub fn remove_record(dir: &StackDir, unit: &UnitName, life: Life) {
 /// Reads every record of a stack, whichever boot it is of, in order of unit and life.
 pub fn read_records(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
     let mut records = Vec::new();
-    let entries = match fs::read_dir(dir.state.join("lives")) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(records),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let text = read_whole(&entry?.path())?;
-        records.extend(parse_record(dir, &text));
+    for entry in entries(dir)? {
+        // One that cannot be read is told with those that cannot be believed: it must not hide the others.
+        if let Ok(text) = read_whole(&entry) {
+            records.extend(parse_record(dir, &text));
+        }
     }
     records.sort_by(|a, b| (&a.intent.plan.name, a.intent.life).cmp(&(&b.intent.plan.name, b.intent.life)));
     Ok(records)
+}
+
+/// The files of all records. Where there is no directory of them, or something else in its place, there are none.
+fn entries(dir: &StackDir) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(dir.state.join("lives")) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads the record of one life; none where there is none.
@@ -202,14 +226,11 @@ pub struct Doubted {
 /// Reads what [`read_records`] leaves out.
 pub fn read_doubted(dir: &StackDir) -> io::Result<Doubted> {
     let mut doubted = Doubted::default();
-    let entries = match fs::read_dir(dir.state.join("lives")) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(doubted),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let path = entry?.path();
-        let Ok(text) = read_whole(&path) else { continue };
+    for path in entries(dir)? {
+        let Ok(text) = read_whole(&path) else {
+            doubted.files.push(path);
+            continue;
+        };
         let seal = parse_record(dir, &text).map(|record| record.intent.seal(dir));
         for line in text.split(|byte| *byte == b'\n') {
             if seal.as_ref().is_some_and(|seal| seal.open(line).is_some()) {
@@ -234,7 +255,11 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
     let lines = || text.split(|byte| *byte == b'\n');
     let intent = lines().find_map(|line| read_intent(dir, line))?;
     let seal = intent.seal(dir);
-    let lines = lines().filter_map(|line| serde_json::from_slice(&seal.open(line)?).ok());
+    let lines: Vec<_> = lines()
+        .filter_map(|line| seal.open(line))
+        .map(|line| serde_json::from_slice::<RecordLine>(&line))
+        .collect();
+    let strange = lines.iter().filter(|line| line.is_err()).count();
     let mut record = LifeRecord {
         intent,
         keeper: None,
@@ -246,9 +271,10 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
         ready: false,
         exit: None,
         emptied: false,
+        strange,
     };
     let mut given_up = false;
-    for line in lines {
+    for line in lines.into_iter().flatten() {
         match line {
             RecordLine::Intent(_) => {}
             RecordLine::Leader { keeper, leader, output, at, .. } => {

@@ -87,7 +87,9 @@ impl Driver {
     }
 
     /// Runs until the stack was ended as a whole and nothing of it lives.
-    pub(super) async fn run(mut self) -> io::Result<()> {
+    ///
+    /// Gives what is wrong with the files of the stack.
+    pub(super) async fn run(mut self) -> io::Result<Vec<String>> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut child_ended = signal(SignalKind::child())?;
@@ -129,7 +131,7 @@ impl Driver {
         let _ = write_whole(&self.dir.last_view(), &view);
         self.performer.bury();
         here(KillPoint::Buried);
-        Ok(())
+        Ok(self.warnings())
     }
 
     fn is_done(&self) -> bool {
@@ -174,12 +176,22 @@ impl Driver {
             }
             Call::View(answer) => {
                 let mut view = self.hide(self.performer.look(&self.stack));
+                view.warnings = self.warnings();
                 // A command that does its work is no supervisor.
                 view.supervisor = view.supervisor.filter(|_| !self.only_ending);
                 let _ = answer.send(view);
                 None
             }
         }
+    }
+
+    /// What is wrong with the files of this stack.
+    fn warnings(&self) -> Vec<String> {
+        let lost = self
+            .journal
+            .lost()
+            .map(|lost| format!("{} lines of the journal could not be written: {}", lost.lines, lost.reason));
+        self.performer.warnings.iter().cloned().chain(lost).collect()
     }
 
     fn request(&mut self, request: Request, answers: Answers) -> Event {

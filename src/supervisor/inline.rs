@@ -59,13 +59,13 @@ pub async fn claim(dir: &StackDir, mute: bool) -> io::Result<Option<Claim>> {
 
 /// Ends units without a supervisor: takes over what lives, and works until the reply.
 ///
-/// `follow` runs beside it and gives what the command returns.
+/// `follow` runs beside it and gives what the command returns. With it comes what is wrong with the stack's files.
 pub async fn down<T>(
     claim: Claim,
     stack: StackFile,
     call: DownCall,
     follow: impl AsyncFnOnce(Inline) -> T,
-) -> io::Result<T> {
+) -> io::Result<(T, Vec<String>)> {
     let Claim { dir, lock, listener } = claim;
     let (calls, inbox) = mpsc::unbounded_channel();
     let result = LocalSet::new()
@@ -83,14 +83,19 @@ pub async fn down<T>(
             let mut work = tokio::task::spawn_local(driver.run());
             let told = follow(Inline { views, reply, calls }).await;
             // It ends by itself when all who asked are answered, and puts the last things in order.
-            if tokio::time::timeout(LAST_WORK, &mut work).await.is_err() {
-                work.abort();
-            }
+            let warnings = match tokio::time::timeout(LAST_WORK, &mut work).await {
+                Ok(Ok(ended)) => ended?,
+                Ok(Err(_)) => Vec::new(),
+                Err(_) => {
+                    work.abort();
+                    Vec::new()
+                }
+            };
             drop(end);
             if let Some(server) = server {
                 let _ = tokio::time::timeout(LAST_WORK, server).await;
             }
-            Ok(told)
+            Ok((told, warnings))
         })
         .await;
     drop(lock);

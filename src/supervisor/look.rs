@@ -54,9 +54,9 @@ pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<Stack
     let holder = super::holder(dir).filter(|holder| holder.is_supervisor);
     let why =
         if holder.is_some() { "its supervisor does not answer" } else { "its supervisor is not running" };
-    for record in
-        read_records(dir)?.into_iter().filter(|record| record.intent.boot == boot && !record.emptied)
-    {
+    let records = read_records(dir)?;
+    let warnings = records.iter().filter_map(LifeRecord::warning).collect();
+    for record in records.into_iter().filter(|record| record.intent.boot == boot && !record.emptied) {
         let Some(view) = of_record(dir, &record, &stack.secret, why, &mut world) else { continue };
         match services.iter_mut().find(|service| service.name == view.name) {
             Some(service) => *service = view,
@@ -65,7 +65,7 @@ pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<Stack
     }
     let dir = stack.dir().to_string_lossy().into_owned();
     let supervisor = holder.map(|holder| holder.id.pid.get());
-    Ok(StackView { stack: stack.name.clone(), dir, supervisor, services, strays: Vec::new() })
+    Ok(StackView { stack: stack.name.clone(), dir, supervisor, services, strays: Vec::new(), warnings })
 }
 
 fn of_record(
@@ -112,6 +112,7 @@ pub fn at_rest(plan: &Plan) -> StackView {
         supervisor: None,
         services: plan.units.iter().map(|unit| unit_at_rest(unit, Life(0))).collect(),
         strays: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 

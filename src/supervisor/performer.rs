@@ -48,6 +48,8 @@ pub(super) struct Performer {
     pub(super) spared: BTreeSet<ProcId>,
     /// Named by lines of the ledger that are not this stack's own word.
     pub(super) doubted: BTreeSet<ProcId>,
+    /// What is wrong with the files of the ledger.
+    pub(super) warnings: Vec<String>,
     pub(super) ports: Rc<Ports>,
     pub(super) base: BTreeMap<String, String>,
     nursery: Option<Nursery>,
@@ -90,6 +92,7 @@ impl Performer {
             facts,
             spared: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            warnings: Vec::new(),
             ports: Rc::new(Ports::default()),
             base: BTreeMap::new(),
             nursery: None,
@@ -489,6 +492,7 @@ impl Performer {
             supervisor: i32::try_from(std::process::id()).ok(),
             services,
             strays: Vec::new(),
+            warnings: self.warnings.clone(),
         }
     }
 

@@ -30,6 +30,7 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
     let mut adopted = Vec::new();
     forget_doubted(performer)?;
     for mut record in read_records(&performer.dir)? {
+        performer.warnings.extend(record.warning());
         let unit = record.intent.plan.name.clone();
         let newest = last.entry(unit.clone()).or_default();
         *newest = (*newest).max(record.intent.life);
@@ -66,6 +67,10 @@ fn forget_doubted(performer: &mut Performer) -> io::Result<()> {
         tracing::warn!(named, ?files, "the ledger has lines that this stack did not write");
     }
     for file in doubted.files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        performer
+            .warnings
+            .push(format!("the record {name} cannot be read or believed: marks were looked for"));
         let _ = std::fs::remove_file(file);
     }
     performer.doubted = doubted.named;

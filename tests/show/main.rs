@@ -366,8 +366,11 @@ fn json_documents_hold_what_is_promised() {
     assert_eq!(service["name"], "orchestrator");
     let ls = parse(json::stacks(&listed()));
     assert_eq!(ls["stacks"][1]["state"], "degraded");
-    let problem = parse(json::problem(&down::problem(&dirty_stop()).expect("not clean")));
-    assert_eq!(problem["error"]["code"], "DS048");
+    let errors = json::errors(&[down::problem(&dirty_stop()).expect("not clean")]).expect("serialises");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    let problem: serde_json::Value = serde_json::from_str(&errors).expect("JSON");
+    assert_eq!(problem["schema"], "devstack/v1");
+    assert_eq!(problem["errors"][0]["code"], "DS048");
     assert_eq!(json::line(&Exit::Code(3)).expect("serialises"), "{\"code\":3}\n");
 }
 

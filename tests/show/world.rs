@@ -79,6 +79,7 @@ pub(crate) fn stack(services: Vec<UnitView>) -> StackView {
         supervisor: Some(4100),
         services,
         strays: vec![],
+        warnings: vec![],
     }
 }
 
