@@ -328,7 +328,6 @@ fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
         ("network", "n"),
         ("entrypoint", "x"),
         ("context", "c"),
-        ("on_supervisor_exit", "stop"),
         ("health", "https://x/"),
         ("ports", "['5432:5432']"),
     ] {
@@ -382,7 +381,7 @@ mistakes! {
     mistake_names: "name: a/b\nservices:\n  -x: {command: a}\n  'a\tb': {command: a}\n  '': {command: a}\n";
     mistake_references: "services:\n  a: {command: '${services.b.port} ${services.c.port} ${services.b.ports.htp} ${services.b.x}'}\n  b: {command: x, ports: {http: 1, grpc: 2}}\n";
     mistake_env_files: "env_file: missing.env\nservices:\n  a: {command: x, env_file: [{required: true}, {path: also.env}]}\n";
-    mistake_not_yet: "limits: {memory: 8G}\nservices:\n  db: {image: 'postgres:16'}\n  a: {command: x, health: 'https://localhost/', on_supervisor_exit: stop}\n";
+    mistake_not_yet: "limits: {memory: 8G}\nservices:\n  db: {image: 'postgres:16'}\n  a: {command: x, health: 'https://localhost/'}\n";
     mistake_checks: "services:\n  a: {command: x, health: {}}\n  b: {command: x, ready: notify}\n  c: {command: x, health: {status: 200, tcp: 80}}\n  d: {command: x, health: {http: {status: 200}, notify: false}}\n";
     mistake_yaml: "services:\n  web:\n    command: echo a: b\n";
     mistake_unclosed: "services: {web: {command: x}\n";

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::FromKeeper;
+use super::alone::Alone;
 use super::census::Census;
 use super::notify::Notify;
 use super::output::Output;
@@ -35,6 +36,8 @@ pub(super) struct Hold {
     /// supervisor is told all the same.
     pub(super) record: Record,
     pub(super) census: Census,
+    /// None where the service is kept without a supervisor.
+    pub(super) alone: Option<Alone>,
 }
 
 /// What a wait brought.
@@ -83,6 +86,9 @@ impl Hold {
             if stirred && self.reap_all() {
                 return self.end();
             }
+            if let Some(alone) = &mut self.alone {
+                alone.act(self.talk.peers.is_empty(), stirred, &mut self.record);
+            }
             if ready.contains(&Ready::Listener) {
                 self.talk.accept();
             }
@@ -101,7 +107,9 @@ impl Hold {
         asked.extend(self.notify.iter().map(|notify| (Ready::Notify, notify.socket.as_fd())));
         let mut fds: Vec<_> =
             asked.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
-        let timeout = timespec(self.census.wait());
+        let wait = self.census.wait();
+        let wait = self.alone.as_ref().and_then(Alone::wait).map_or(wait, |alone| alone.min(wait));
+        let timeout = timespec(wait);
         // An interrupted wait comes back with the signal's byte next time.
         if poll(&mut fds, timeout.as_ref()).is_err() {
             return Vec::new();

@@ -5,6 +5,7 @@
 //! the next one what has happened. SIGTERM to a keeper is handed on to its service; on SIGHUP it makes its socket anew,
 //! where that was swept away; other signals that can be ignored are.
 
+mod alone;
 mod census;
 mod explain;
 #[cfg(any(test, fuzzing))]

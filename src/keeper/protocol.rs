@@ -5,10 +5,11 @@
 //! is told the present state first (`Started`, then `Notified`, `Exited`, `Emptied` as far as they have happened).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Exit, Failure, Life, Mark, ProcId, UnitName};
+use crate::domain::{Exit, Failure, Life, Mark, ProcId, Signal, UnitName};
 use crate::store::Seal;
 use crate::sys::pipe::PipeId;
 
@@ -45,6 +46,8 @@ pub struct Spec {
     /// How many descriptors the service may have, where the supervisor has raised its own limit.
     #[serde(default)]
     pub descriptors: Option<u64>,
+    /// Ended by its keeper, with this signal and this grace, when no supervisor is connected any more.
+    pub ends_alone: Option<(Signal, Duration)>,
     /// Where output goes.
     pub log: LogSpec,
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 
+use super::alone::Alone;
 use super::census::Census;
 use super::explain::{candidates, explain, no_process, reason, user};
 use super::hold::Hold;
@@ -94,7 +95,9 @@ fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
     }
     let leaf = spec.cgroup.as_deref().filter(|_| in_cgroup).and_then(|path| Leaf::at(path).ok());
     let census = Census::starting_with(leader, leaf);
+    let alone = Alone::of(spec, keeper, leader);
     let hold = Hold {
+        alone,
         leader: leader.pid,
         leader_lives: true,
         notified: false,

@@ -19,6 +19,9 @@ struct Definition<'u> {
     logs: super::LogPlan,
     /// Whether it is given a socket to tell that it is ready.
     notify: bool,
+    /// Its keeper was told at its birth.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends_with_supervisor: bool,
 }
 
 /// A stable hash: 16 hexadecimal digits.
@@ -32,6 +35,7 @@ pub(super) fn definition(unit: &UnitPlan) -> String {
         ports: unit.ports.iter().map(|port| port.number).collect(),
         logs: unit.logs,
         notify: unit.gate.contains(&Probe::Notify),
+        ends_with_supervisor: unit.ends_with_supervisor,
     };
     let mut bytes = Vec::with_capacity(512);
     // Only keys that are no text could fail here, and there are none.

@@ -104,6 +104,9 @@ impl Writer {
         fields.push(field("restart", self.text(&restart(unit.restart))));
         fields.push(field("stop_signal", self.text(&unit.stop.signal.to_string())));
         fields.push(field("stop_grace_period", duration(unit.stop.grace)));
+        if unit.ends_with_supervisor {
+            fields.push(field("on_supervisor_exit", self.text("stop")));
+        }
         fields.extend(unit.stop.command.as_ref().map(|command| field("stop_command", self.command(command))));
         let logs = vec![
             field("max_size", Yaml::Text(size(unit.logs.max_size))),

@@ -58,6 +58,9 @@ pub struct UnitPlan {
     pub restart: RestartPolicy,
     /// How it is ended.
     pub stop: StopPlan,
+    /// It is ended when the supervisor is gone; otherwise it runs on and is taken over again.
+    #[serde(default)]
+    pub ends_with_supervisor: bool,
     /// How its output is kept.
     pub logs: LogPlan,
     /// It takes part only when one of these is active; empty means always.

@@ -52,6 +52,7 @@ pub(super) struct Shared {
     signal: Option<Signal>,
     grace: Option<Duration>,
     stop_command: Option<CommandPlan>,
+    ends_with_supervisor: Option<bool>,
     labels: Vec<(String, String)>,
     log_size: Option<u64>,
     log_files: Option<u32>,
@@ -59,7 +60,6 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn read(judge: &mut Judge<'_>, settings: &Settings) -> Self {
-        judge.maybe(settings.on_supervisor_exit.as_ref(), values::on_supervisor_exit);
         let mut environment: Layer = Layer::new();
         for file in &settings.env_files {
             let pairs = judge.env_file(file);
@@ -77,6 +77,8 @@ impl Shared {
             signal: judge.maybe(settings.stop_signal.as_ref(), values::signal),
             grace: judge.maybe(settings.stop_grace_period.as_ref(), values::duration),
             stop_command: stop_command.and_then(|command| judge.command("stop_command", command)),
+            ends_with_supervisor: judge
+                .maybe(settings.on_supervisor_exit.as_ref(), values::on_supervisor_exit),
             labels: labels(judge, &settings.labels),
             log_size: judge.maybe(settings.log_size.as_ref(), values::log_size),
             log_files: judge.maybe(settings.log_files.as_ref(), values::count),
@@ -181,6 +183,7 @@ pub(super) fn read(
             grace: own.grace.or(defaults.grace).unwrap_or(GRACE),
             command: own.stop_command.or_else(|| defaults.stop_command.clone()),
         },
+        ends_with_supervisor: own.ends_with_supervisor.or(defaults.ends_with_supervisor).unwrap_or_default(),
         logs: LogPlan {
             max_size: own.log_size.or(defaults.log_size).unwrap_or(LOG_SIZE),
             max_files: own.log_files.or(defaults.log_files).unwrap_or(LOG_FILES),

@@ -201,12 +201,11 @@ pub(super) fn on_failure(text: &str) -> Result<bool, Fault> {
     }
 }
 
-/// What happens when the supervisor ends; only keeping is there yet.
-pub(super) fn on_supervisor_exit(text: &str) -> Result<(), Fault> {
+/// Whether it is ended when the supervisor is gone.
+pub(super) fn on_supervisor_exit(text: &str) -> Result<bool, Fault> {
     match text {
-        "keep" => Ok(()),
-        "stop" => Err(Fault::new(Code::NotYet, "`on_supervisor_exit: stop` is not supported yet")
-            .hint("remove it: the service runs on and is taken over again")),
+        "keep" => Ok(false),
+        "stop" => Ok(true),
         other => Err(word(other, "`on_supervisor_exit`", &["keep", "stop"])),
     }
 }

@@ -79,6 +79,11 @@ pub enum RecordLine {
         /// When.
         at: WallTime,
     },
+    /// Written by the keeper: no supervisor is there any more, and it ends the service, as the manifest says.
+    Alone {
+        /// When.
+        at: WallTime,
+    },
     /// Nothing is left (`ECHILD`).
     Emptied,
     /// Written by a supervisor that found no leader here. Whichever is first, this or the leader, is true: lines are
@@ -120,6 +125,8 @@ pub struct LifeRecord {
     pub ready: bool,
     /// How its leader ended.
     pub exit: Option<Exit>,
+    /// When its keeper began to end it, because its supervisor was gone.
+    pub alone: Option<WallTime>,
     /// Proven to be empty.
     pub emptied: bool,
     /// Lines that are this stack's own word and not understood: a newer devstack wrote them.
@@ -270,6 +277,7 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
         notified: false,
         ready: false,
         exit: None,
+        alone: None,
         emptied: false,
         strange,
     };
@@ -294,6 +302,7 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
             RecordLine::Notified => record.notified = true,
             RecordLine::Ready => record.ready = true,
             RecordLine::Exited { exit, .. } => record.exit = Some(exit),
+            RecordLine::Alone { at } => record.alone = Some(at),
             RecordLine::Emptied => record.emptied = true,
             RecordLine::GivenUp => given_up |= record.leader.is_none(),
         }

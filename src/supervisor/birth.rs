@@ -96,6 +96,7 @@ pub(super) fn begin(
         seal: seal.clone(),
         notify: plan.gate.contains(&Probe::Notify).then(|| dir.notify_socket(&plan.name, life)),
         descriptors: ground.descriptors,
+        ends_alone: plan.ends_with_supervisor.then_some((plan.stop.signal, plan.stop.grace)),
         log: LogSpec {
             path: dir.log(&plan.name),
             max_size: plan.logs.max_size,

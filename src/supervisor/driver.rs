@@ -75,8 +75,14 @@ impl Driver {
             only_ending: !inherits,
             orphans: Orphans::default(),
         };
+        let left = super::recover::left_alone(&adopted);
         for event in adopted {
             driver.step(event);
+        }
+        if !left.is_empty() {
+            // As their keepers have begun to, where those live. Nobody waits for the answer.
+            let request = Request::Down(DownRequest { units: Some(left), force: false, grace: None });
+            driver.step(Event::Requested { id: 0, request });
         }
         Ok(driver)
     }

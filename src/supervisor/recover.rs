@@ -12,7 +12,7 @@ use super::life::{Fact, Held, converse};
 use super::performer::Performer;
 use super::recall::call_keeper;
 use crate::cage::Cage;
-use crate::domain::Life;
+use crate::domain::{Life, UnitName};
 use crate::machine::{Adopted, Event, Target};
 use crate::store::log::Position;
 use crate::store::{LifeRecord, StackDir, give_up, read_doubted, read_records, remove_record};
@@ -106,6 +106,15 @@ fn reach(record: &LifeRecord) -> Option<UnixStream> {
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Those that were to end with the supervisor that is gone.
+pub(super) fn left_alone(adopted: &[Event]) -> Vec<UnitName> {
+    let ends = |event: &Event| match event {
+        Event::Adopted(adopted) if adopted.plan.ends_with_supervisor => Some(adopted.plan.name.clone()),
+        _ => None,
+    };
+    adopted.iter().filter_map(ends).collect()
 }
 
 fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {

@@ -2,6 +2,7 @@
 //! a service has written is lost. The judges are the process table and the services' own copies of what they said.
 #![cfg(target_os = "linux")]
 
+mod alone;
 mod ends;
 mod kills;
 mod output;

@@ -47,6 +47,7 @@ impl World {
             record: path("record"),
             seal: Seal::of(&Mark::parse(MARK).expect("a mark"), &["test"]),
             notify: None,
+            ends_alone: None,
             descriptors: None,
             log: LogSpec { path: path("api.log"), max_size: 10 << 20, max_files: 1000 },
         };
