@@ -5,7 +5,6 @@
 
 mod borrowed;
 mod callers;
-mod churn;
 mod forged;
 mod innocent;
 mod reboot;
