@@ -20,7 +20,7 @@ use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
 use crate::sys::clock;
 use crate::sys::kill_point::{KillPoint, here};
 
-/// So many turns of the runtime bring the head of an answer onto the wire.
+/// So many turns of the runtime bring the head of an answer onto the wire, and in what others have said.
 const TURNS: usize = 4;
 
 /// The supervisor of one stack.
@@ -118,7 +118,13 @@ impl Driver {
                         self.step(event);
                     }
                 }
-                () = until(deadline) => self.step(Event::Tick),
+                () = until(deadline) => {
+                    self.step(Event::Tick);
+                    // A hundred ladders climb at once: what keepers have said meanwhile must be heard before the next rung.
+                    for _ in 0..TURNS {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 _ = terminate.recv() => self.end_stack(),
                 _ = interrupt.recv() => self.end_stack(),
                 _ = child_ended.recv() => {
