@@ -127,8 +127,9 @@ fn a_full_disk_refuses_the_very_first_up_and_leaves_no_litter() {
     let files = || {
         let dirs = fs::read_dir(&state).expect("ours").flatten().map(|entry| entry.path());
         let within = dirs.filter(|path| path.is_dir()).flat_map(|dir| fs::read_dir(dir).expect("ours"));
-        within.flatten().filter(|entry| entry.path().is_file()).count()
+        within.flatten().filter(|entry| entry.metadata().is_ok_and(|it| it.is_file() && it.len() > 0)).count()
     };
+    // A lock is empty there.
     assert_eq!(files(), 0, "no half files");
     room.empty();
     room.run(&["up"]).expect(0);
