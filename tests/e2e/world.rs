@@ -130,8 +130,9 @@ impl World {
         fs::read_to_string(self.path(name)).unwrap_or_else(|why| panic!("{name}: {why}"))
     }
 
-    /// The nanosecond that a service has written.
+    /// The nanosecond that a service has written, or is just writing: its file is there before its text.
     pub(crate) fn stamp(&self, name: &str) -> u128 {
+        await_that(name, || self.lines(name) == 1);
         let text = self.read(name);
         text.trim().parse().unwrap_or_else(|_| panic!("{name} holds {text:?}"))
     }
