@@ -38,8 +38,8 @@ pub enum Call {
     Down(Box<DownCall>, Answers),
     /// Take a request back.
     Cancel(CancelCall),
-    /// Write down anew what is missing of the state.
-    Restore,
+    /// Write down anew what is missing of the state; answered when it is done.
+    Restore(oneshot::Sender<()>),
     /// The stack with its processes.
     View(oneshot::Sender<StackView>),
 }

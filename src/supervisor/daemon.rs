@@ -88,7 +88,11 @@ async fn renew_when_called(
         }
         // Where the lock was removed, whoever comes next meets a new one. While the old one is there this is refused.
         locks.extend(Lock::try_take(&dir.lock()).ok().flatten());
-        let _ = calls.send(Call::Restore);
+        let (done, restored) = oneshot::channel();
+        // The socket comes last: a client that meets it must find the ledger as well.
+        if calls.send(Call::Restore(done)).is_ok() {
+            let _ = restored.await;
+        }
         match sys::socket::listen(&dir.socket()).and_then(serveable) {
             Ok(listener) => drop(listeners.send(listener)),
             Err(error) => tracing::warn!(%error, "the socket cannot be made anew"),

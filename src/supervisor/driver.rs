@@ -182,8 +182,9 @@ impl Driver {
                 Some(self.request(Request::Down(call.request), answers))
             }
             Call::Cancel(cancel) => Some(Event::Cancelled { id: cancel.id, force: cancel.force }),
-            Call::Restore => {
+            Call::Restore(done) => {
                 self.performer.restore();
+                let _ = done.send(());
                 None
             }
             Call::View(answer) => {
