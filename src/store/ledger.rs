@@ -79,6 +79,8 @@ pub enum RecordLine {
         /// When.
         at: WallTime,
     },
+    /// Written by the supervisor before it asks or kills for the first time: whoever takes this life over ends it.
+    Ending,
     /// Written by the keeper: no supervisor is there any more, and it ends the service, as the manifest says.
     Alone {
         /// When.
@@ -106,6 +108,7 @@ impl RecordLine {
 
 /// A record read back.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line that was read or was not")]
 pub struct LifeRecord {
     /// What was meant.
     pub intent: Intent,
@@ -125,6 +128,8 @@ pub struct LifeRecord {
     pub ready: bool,
     /// How its leader ended.
     pub exit: Option<Exit>,
+    /// It was being ended.
+    pub ending: bool,
     /// When its keeper began to end it, because its supervisor was gone.
     pub alone: Option<WallTime>,
     /// Proven to be empty.
@@ -277,6 +282,7 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
         notified: false,
         ready: false,
         exit: None,
+        ending: false,
         alone: None,
         emptied: false,
         strange,
@@ -302,6 +308,7 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
             RecordLine::Notified => record.notified = true,
             RecordLine::Ready => record.ready = true,
             RecordLine::Exited { exit, .. } => record.exit = Some(exit),
+            RecordLine::Ending => record.ending = true,
             RecordLine::Alone { at } => record.alone = Some(at),
             RecordLine::Emptied => record.emptied = true,
             RecordLine::GivenUp => given_up |= record.leader.is_none(),

@@ -59,7 +59,7 @@ impl Driver {
         // What was said of an earlier end is history from now on.
         let _ = std::fs::remove_file(dir.last_view());
         let mut performer = Performer::new(dir.clone(), stack, facts_in, inherits);
-        let adopted = super::recover::take_over(&mut performer)?;
+        let taken = super::recover::take_over(&mut performer)?;
         let mut driver = Self {
             stack: Stack::new(),
             performer,
@@ -75,13 +75,12 @@ impl Driver {
             only_ending: !inherits,
             orphans: Orphans::default(),
         };
-        let left = super::recover::left_alone(&adopted);
-        for event in adopted {
+        for event in taken.events {
             driver.step(event);
         }
-        if !left.is_empty() {
-            // As their keepers have begun to, where those live. Nobody waits for the answer.
-            let request = Request::Down(DownRequest { units: Some(left), force: false, grace: None });
+        if !taken.to_end.is_empty() {
+            // As was begun by the last supervisor, or by their keepers. Nobody waits for the answer.
+            let request = Request::Down(DownRequest { units: Some(taken.to_end), force: false, grace: None });
             driver.step(Event::Requested { id: 0, request });
         }
         Ok(driver)

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ use crate::domain::{Life, Mark, Pid, UnitName};
 use crate::keeper::{FromKeeper, Spec};
 use crate::machine::{Event, Target};
 use crate::plan::UnitPlan;
-use crate::store::Seal;
 use crate::store::log::Position;
+use crate::store::{RecordLine, Seal, append_record};
 use crate::sys;
 use crate::sys::cgroup::Leaf;
 use crate::sys::kill_point::{KillPoint, here};
@@ -45,6 +46,7 @@ pub(super) type Key = (UnitName, Life);
 pub(super) type Lives = Rc<RefCell<BTreeMap<Key, Held>>>;
 
 /// One life.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that is learnt once")]
 pub(super) struct Held {
     /// The plan that it was started by.
     pub(super) plan: Arc<UnitPlan>,
@@ -64,6 +66,8 @@ pub(super) struct Held {
     pub(super) orphaned: Option<Orphaned>,
     /// So many looks of a kill in a row have found nobody, and its keeper did not say so.
     pub(super) unsaid: u32,
+    /// That it is being ended is in the ledger.
+    pub(super) ending_noted: bool,
     /// It is proven empty.
     pub(super) emptied: bool,
     /// The end of its leader was told to the machine.
@@ -100,6 +104,7 @@ impl Held {
             spare_output: None,
             orphaned: None,
             unsaid: 0,
+            ending_noted: false,
             emptied: false,
             exit_told: false,
             ready_noted: false,
@@ -108,6 +113,15 @@ impl Held {
             probes: Vec::new(),
             waiter: None,
             own_sockets: BTreeSet::new(),
+        }
+    }
+
+    /// Writes down that it is being ended, before anything is done to that end: a supervisor that takes it over must not
+    /// take it for a service that runs.
+    pub(super) fn note_ending(&mut self, record: &Path) {
+        if !self.ending_noted {
+            // On a full disk it is ended all the same; were this process killed now, it would be told as dead by itself.
+            self.ending_noted = append_record(record, &self.seal, &RecordLine::Ending).is_ok();
         }
     }
 

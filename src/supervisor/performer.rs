@@ -321,6 +321,7 @@ impl Performer {
                 let mut lives = self.lives.borrow_mut();
                 let held = lives.get_mut(&(unit.clone(), *life));
                 held.and_then(|held| {
+                    held.note_ending(&self.dir.record(unit, *life));
                     let cage = held.cage.as_mut()?;
                     // What is unread dies with its last reader, and that may be the service.
                     held.orphaned.iter().for_each(Orphaned::drain);
@@ -352,6 +353,7 @@ impl Performer {
                 let mut lives = self.lives.borrow_mut();
                 let held = lives.get_mut(&(unit.clone(), *life));
                 held.and_then(|held| {
+                    held.note_ending(&self.dir.record(unit, *life));
                     let cage = held.cage.as_mut()?;
                     held.orphaned.iter().for_each(Orphaned::drain);
                     cage.spared.clone_from(&self.spared);

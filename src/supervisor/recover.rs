@@ -23,11 +23,19 @@ use crate::sys::kill_point::{KillPoint, here};
 /// So long a keeper that was called may take to make its socket anew.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Takes over every life of this boot that is not proven empty; returns what the machine must be told of them.
-pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
+/// What was taken over.
+pub(super) struct Taken {
+    /// What the machine must be told.
+    pub(super) events: Vec<Event>,
+    /// Units that are to end: they were being ended, or were to end with the supervisor that is gone.
+    pub(super) to_end: Vec<UnitName>,
+}
+
+/// Takes over every life of this boot that is not proven empty.
+pub(super) fn take_over(performer: &mut Performer) -> io::Result<Taken> {
     let boot = sys::clock::boot_id()?;
     let mut last: std::collections::BTreeMap<_, Life> = performer.stack.lives.clone();
-    let mut adopted = Vec::new();
+    let (mut adopted, mut to_end) = (Vec::new(), Vec::new());
     forget_doubted(performer)?;
     for mut record in read_records(&performer.dir)? {
         performer.warnings.extend(record.warning());
@@ -45,6 +53,9 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
         }
         if let Some(event) = may_live.then(|| adopt(performer, &record)).flatten() {
             here(KillPoint::LifeAdopted);
+            if record.ending || record.intent.plan.ends_with_supervisor {
+                to_end.push(unit);
+            }
             adopted.push(event);
             continue;
         }
@@ -56,7 +67,7 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Vec<Event>> {
     }
     let mut events = vec![Event::Remembered { lives: last.into_iter().collect() }];
     events.extend(adopted);
-    Ok(events)
+    Ok(Taken { events, to_end })
 }
 
 /// Lines that are not this stack's own word are told (`down` names the processes that they name), never believed.
@@ -106,15 +117,6 @@ fn reach(record: &LifeRecord) -> Option<UnixStream> {
         }
         std::thread::sleep(PAUSE);
     }
-}
-
-/// Those that were to end with the supervisor that is gone.
-pub(super) fn left_alone(adopted: &[Event]) -> Vec<UnitName> {
-    let ends = |event: &Event| match event {
-        Event::Adopted(adopted) if adopted.plan.ends_with_supervisor => Some(adopted.plan.name.clone()),
-        _ => None,
-    };
-    adopted.iter().filter_map(ends).collect()
 }
 
 fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {

@@ -91,6 +91,7 @@ impl Performer {
             self.tell(Event::StopCommandEnded { unit: key.0, life, exit: Exit::Unknown });
             return;
         };
+        held.note_ending(&self.dir.record(&key.0, life));
         let context = self.context(&key, held);
         let facts = self.facts.clone();
         let task = spawn_local(async move {

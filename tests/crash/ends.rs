@@ -1,6 +1,6 @@
 //! How a service ended is known, whoever of devstack was killed before.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
@@ -83,6 +83,27 @@ fn a_service_that_was_killed_without_a_keeper_is_told_as_killed_and_started_anew
     assert!(told.contains("SIGKILL"), "{told}");
     // The new life has a keeper again.
     world.keeper("api");
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}
+
+#[test]
+fn what_was_being_ended_when_its_supervisor_was_killed_is_ended_and_started_anew() {
+    let world = World::new(
+        "services:\n  deaf: { command: stand-in deaf, stop_grace_period: 1s, ready: { log: deaf } }\n  \
+         api: { command: stand-in wait }\n",
+    );
+    world.up();
+    let (deaf, api) = (world.pid("deaf"), world.pid("api"));
+    let mut stop = world.command(&["stop", "deaf"]);
+    let mut stop = stop.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    until("it is being stopped", || world.service("deaf")["state"] == "stopping");
+    kill_and_wait(world.supervisor());
+    stop.wait().expect("ours");
+    world.up();
+    assert_ne!(world.pid("deaf"), deaf, "half a stop is no running service");
+    assert!(!runs(deaf));
+    assert_eq!(world.pid("api"), api, "nobody wanted this one ended");
     world.down(&[], 0);
     world.assert_none_but(&[]);
 }
