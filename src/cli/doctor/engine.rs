@@ -21,10 +21,18 @@ pub(super) struct Engine {
 
 /// Each engine that is installed.
 pub(super) fn find() -> Vec<Engine> {
-    // podman needs no server; docker without one is of no use.
-    let known = [("docker", "{{.Server.Version}}"), ("podman", "{{.Client.Version}}")];
+    // Docker without a server is of no use. podman needs none, and whatever else a plain user asks it leaves a process
+    // behind, which holds a namespace for it.
+    let known: [(_, &[&str]); 2] =
+        [("docker", &["version", "--format", "{{.Server.Version}}"]), ("podman", &["--version"])];
     let installed = known.into_iter().filter(|(name, _)| is_installed(name));
-    installed.map(|(name, format)| Engine { name, answer: ask(name, format) }).collect()
+    installed
+        .map(|(name, question)| {
+            let answer = ask(name, question);
+            let prefix = format!("{name} version ");
+            Engine { name, answer: answer.map(|said| said.trim_start_matches(&prefix).to_owned()) }
+        })
+        .collect()
 }
 
 fn is_installed(name: &str) -> bool {
@@ -33,13 +41,13 @@ fn is_installed(name: &str) -> bool {
     files.any(|file| file.is_file())
 }
 
-fn ask(name: &str, format: &str) -> Result<String, String> {
+fn ask(name: &str, question: &[&str]) -> Result<String, String> {
     let told = |error: io::Error| error.to_string();
     let (mut read, write) = io::pipe().map_err(told)?;
     // Whoever it leaves behind with our pipe in hand must not be waited for.
     rustix::io::ioctl_fionbio(&read, true).map_err(|error| told(error.into()))?;
     let mut command = Command::new(name);
-    command.args(["version", "--format", format]).stdin(Stdio::null());
+    command.args(question).stdin(Stdio::null());
     command.stdout(write.try_clone().map_err(told)?).stderr(write);
     let group = Group::spawn(&mut command).map_err(told)?;
     drop(command);
