@@ -33,16 +33,15 @@ pub(crate) fn started(plain: bool) -> World {
     let world = if plain { World::plain(STACK) } else { World::new(STACK) };
     world.up();
     world.await_living(COUNT);
-    if plain {
-        // Without a cgroup members are recorded one by one, and a look is at most a quarter of a second away.
-        let lives = world.stack_state().join("lives");
-        until("all members are recorded", || {
-            let records = std::fs::read_dir(&lives).expect("records").flatten();
-            let text: String =
-                records.map(|entry| std::fs::read_to_string(entry.path()).expect("text")).collect();
-            world.living().keys().all(|pid| text.contains(&format!("\"pid\":{pid},")))
-        });
-    }
+    // Without a cgroup members are recorded one by one, and a look is at most a quarter of a second away.
+    let lives = world.stack_state().join("lives");
+    until("all members are recorded", || {
+        let records = std::fs::read_dir(&lives).expect("records").flatten();
+        let text: String =
+            records.map(|entry| std::fs::read_to_string(entry.path()).expect("text")).collect();
+        let caged = !text.contains("\"cgroup\":null");
+        caged || world.living().keys().all(|pid| text.contains(&format!("\"pid\":{pid},")))
+    });
     world
 }
 
