@@ -49,7 +49,6 @@ fn a_line_of_100_mb_holds_up_nobody_and_is_read_in_little_memory() {
     world.up();
     assert_eq!(size(&world.stack_state().join("logs")), LONG + 5, "every byte, and none twice");
     let (keeper, supervisor) = (world.keeper("shout"), world.supervisor());
-    // Measured: 4 MB and 19 MB without optimization.
     assert!(peak(keeper) < 24 << 10, "the keeper had {} KiB", peak(keeper));
     assert!(peak(supervisor) < 60 << 10, "the supervisor had {} KiB", peak(supervisor));
 
