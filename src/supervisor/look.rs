@@ -92,7 +92,11 @@ fn of_record(
         return None;
     }
     let mut view = unit_at_rest(&intent.plan, intent.life);
-    view.state = if record.ready { State::Ready } else { State::Starting };
+    view.state = match (record.ending, record.ready) {
+        (true, _) => State::Stopping,
+        (false, true) => State::Ready,
+        (false, false) => State::Starting,
+    };
     view.note = Some(why.to_owned());
     view.exit = record.exit;
     view.started_at = record.started_at;
