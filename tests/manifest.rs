@@ -16,8 +16,8 @@ fn context() -> Context {
         ("TRICK", "x]\nevil: {a: b} # ${HOME}"),
     ];
     Context {
-        dir: PathBuf::from("/work/shop"),
-        manifest: PathBuf::from("/work/shop/devstack.yaml"),
+        dir: PathBuf::from("/home/dev/shop"),
+        manifest: PathBuf::from("/home/dev/shop/devstack.yaml"),
         variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Context::default()
     }

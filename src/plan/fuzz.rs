@@ -28,8 +28,8 @@ fn plan_of(data: &[u8]) -> Option<(Plan, Context)> {
 
 fn resolved(data: &[u8], auto_ports: AutoPorts) -> (Option<Plan>, Context) {
     let mut context = Context {
-        dir: PathBuf::from("/work/shop"),
-        manifest: PathBuf::from("/work/shop/devstack.yaml"),
+        dir: PathBuf::from("/home/dev/shop"),
+        manifest: PathBuf::from("/home/dev/shop/devstack.yaml"),
         variables: [("HOME", "/home/dev"), ("EMPTY", ""), ("TRICK", "x]\nevil: {a: b} # ${HOME}")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),

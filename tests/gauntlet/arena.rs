@@ -98,7 +98,7 @@ impl Arena {
             let body = shape.script.replace("@ENTER", &enter).replace("@S ", &format!("{stand_in} "));
             let body = self.tools.resolve(&body);
             let script = format!(
-                "{enter}\ncd {} || exit 98\nexport HOME=$PWD PATH={PATH}\nunset TMUX STY CI\n{body}\n",
+                "{enter}\ncd {} || exit 98\nexport HOME=$PWD PATH={PATH} SHELL=/bin/sh\nunset TMUX STY CI\n{body}\n",
                 scratch.display()
             );
             let file = dir.join("run").join(format!("{name}.sh"));

@@ -76,7 +76,13 @@ impl Tools {
         } else {
             Command::new(program)
         };
-        command.env("PATH", PATH).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A user's shell in the password file may be one that refuses to run anything, and tmux asks for it.
+        command
+            .env("PATH", PATH)
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command
     }
 
