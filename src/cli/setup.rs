@@ -47,7 +47,9 @@ pub(super) fn url(place: &Place, door: &Door, args: &UrlArgs) -> Result<Code, Cl
     // A service whose health is asked by HTTP says best itself where it is reached.
     let asked = unit.into_iter().flat_map(|unit| &unit.gate).find_map(|probe| match probe {
         Probe::Http(http) => Some(format!("http://{}:{}\n", http.host, http.port)),
-        Probe::Tcp { .. } | Probe::Exec(_) | Probe::Log(_) | Probe::Notify | Probe::Port(_) => None,
+        Probe::Tcp { .. } | Probe::Exec(_) | Probe::Log(_) | Probe::Notify | Probe::Port(_) | Probe::Own => {
+            None
+        }
     });
     let url = match asked {
         Some(url) => url,

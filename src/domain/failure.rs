@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, PortHolder, UnitName};
+use super::{ContainerTrouble, Exit, PortHolder, UnitName};
 
 /// Why a unit is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +106,11 @@ pub enum Failure {
     Survived {
         /// How many.
         count: u32,
+    },
+    /// Its container could not be had, or was taken away.
+    Container {
+        /// Why.
+        trouble: ContainerTrouble,
     },
     /// Something that it depends on failed or was stopped.
     Blocked {

@@ -1,6 +1,7 @@
 //! The words of devstack: names, identities, times and views that every other module speaks in.
 
 mod checkup;
+mod container;
 mod exit;
 mod failure;
 mod id;
@@ -12,6 +13,7 @@ mod view;
 mod visible;
 
 pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
+pub use container::{ContainerState, ContainerStep, ContainerTrouble, MissingImage, OwnHealth};
 pub use exit::{Exit, Signal, UnknownSignal};
 pub use failure::Failure;
 pub use id::{Life, Mark, Pid, ProcId};

@@ -50,6 +50,10 @@ impl Question {
                 format!("its own listener on port {port}"),
                 Ok(Kind::Port(*port, Endpoint::new("localhost", *port))),
             ),
+            Probe::Own => (
+                "the health check of its image".to_owned(),
+                Err("containers are not supported yet".to_owned()),
+            ),
         };
         Self { asked, kind: kind.unwrap_or_else(Kind::Wrong) }
     }

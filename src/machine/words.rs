@@ -39,5 +39,6 @@ pub(super) fn question(probe: &Probe) -> String {
         Probe::Log(pattern) => format!("a log line that matches /{pattern}/"),
         Probe::Notify => "READY=1".to_owned(),
         Probe::Port(port) => format!("listens on port {port}"),
+        Probe::Own => "the health check of its image".to_owned(),
     }
 }

@@ -5,6 +5,7 @@
 //! plan as YAML again.
 
 mod address;
+mod container;
 mod context;
 mod definition;
 #[cfg(any(test, fuzzing))]
@@ -25,6 +26,9 @@ mod values;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+pub use container::{
+    BuildPlan, ContainerPlan, EngineKind, PublishPlan, PullPolicy, VolumePlan, VolumeSource,
+};
 pub use context::{AutoPorts, Context, EnvFileError, WantedPorts, auto_port_key};
 pub use definition::fnv1a;
 pub use render::render_yaml;

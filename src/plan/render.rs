@@ -163,6 +163,7 @@ impl Writer {
             Probe::Log(pattern) => field("log", self.text(pattern)),
             Probe::Notify => field("notify", Yaml::True),
             Probe::Port(port) => field("port", Yaml::Number((*port).into())),
+            Probe::Own => field("image", Yaml::True),
         };
         probes.iter().map(one).collect()
     }

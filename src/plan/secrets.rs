@@ -133,7 +133,7 @@ fn each_text_of_probe(probe: &mut Probe, see: &mut impl FnMut(&mut String)) {
         }
         Probe::Exec(command) => each_word(command, see),
         Probe::Log(pattern) => see(pattern),
-        Probe::Tcp { .. } | Probe::Notify | Probe::Port(_) => {}
+        Probe::Tcp { .. } | Probe::Notify | Probe::Port(_) | Probe::Own => {}
     }
 }
 

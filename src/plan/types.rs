@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Secrets;
+use super::{ContainerPlan, Secrets};
 use crate::domain::{Signal, StackName, UnitKind, UnitName};
 
 /// A whole stack, resolved.
@@ -34,8 +34,11 @@ pub struct UnitPlan {
     pub name: UnitName,
     /// Service or task.
     pub kind: UnitKind,
-    /// What is executed.
+    /// What is executed; for a container: what is shown as its command.
     pub command: CommandPlan,
+    /// The container that it is, where it is one: a shim of devstack is executed, which stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Box<ContainerPlan>>,
     /// Absolute working directory.
     pub working_dir: PathBuf,
     /// What the manifest and its env files set; the caller's environment lies below it.
@@ -132,6 +135,8 @@ pub enum Probe {
     Notify,
     /// The unit's own tree listens on this port.
     Port(u16),
+    /// The container's own health check says that it is healthy; one that has none is, as soon as it runs.
+    Own,
 }
 
 /// An HTTP question and what counts as a good answer.

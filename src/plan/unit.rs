@@ -165,6 +165,7 @@ pub(super) fn read(
         name: service.name.clone(),
         kind: stage.kind,
         command: command?,
+        container: None,
         working_dir: own
             .working_dir
             .or_else(|| defaults.working_dir.clone())

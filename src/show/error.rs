@@ -123,6 +123,10 @@ pub fn of_failure(unit: &UnitName, failure: &Failure, dir: &str) -> Problem {
                 .hint(format!("devstack ps {}", shell_name(unit)))
                 .hint(format!("devstack down --force {}", shell_name(unit)))
         }
+        Failure::Container { trouble } => {
+            Problem::new("DS035", format!("the container of {unit} could not be had"))
+                .saw("reason", trouble.to_string())
+        }
         Failure::Blocked { needs } => Problem::new("DS034", format!("{unit} was not started"))
             .saw("needs", format!("{needs}, which failed or was stopped"))
             .hint(format!("devstack up {}", shell_name(needs))),
@@ -160,6 +164,7 @@ pub fn short(failure: &Failure) -> String {
         Failure::Survived { count } => {
             format!("{} could not be ended", text::count(*count as usize, "process", "processes"))
         }
+        Failure::Container { trouble } => trouble.to_string(),
         Failure::Blocked { needs } => format!("needs {needs}"),
     }
 }

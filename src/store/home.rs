@@ -272,6 +272,24 @@ impl StackDir {
         self.runtime.join(format!("n-{:08x}-{life}", fnv1a(unit.as_str().as_bytes()) >> 32))
     }
 
+    /// What the shim of a container is told, with all secrets: a [`crate::plan::UnitPlan`] and what is not in it.
+    #[must_use]
+    pub fn container_spec(&self, unit: &UnitName, life: Life) -> PathBuf {
+        self.containers().join(format!("{:08x}.{life}.spec", fnv1a(unit.as_str().as_bytes()) >> 32))
+    }
+
+    /// What the shim of a container tells of it: a [`crate::domain::ContainerState`], put in place whole at each change.
+    #[must_use]
+    pub fn container_state(&self, unit: &UnitName, life: Life) -> PathBuf {
+        self.containers().join(format!("{:08x}.{life}.state", fnv1a(unit.as_str().as_bytes()) >> 32))
+    }
+
+    /// Where both are.
+    #[must_use]
+    pub fn containers(&self) -> PathBuf {
+        self.state.join("containers")
+    }
+
     /// The present log file of a unit.
     #[must_use]
     pub fn log(&self, unit: &UnitName) -> PathBuf {

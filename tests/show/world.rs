@@ -328,6 +328,7 @@ pub(crate) fn failures() -> Vec<Failure> {
             | Failure::Unhealthy { .. }
             | Failure::CrashLoop { .. }
             | Failure::Survived { .. }
+            | Failure::Container { .. }
             | Failure::Blocked { .. } => {}
         }
     }

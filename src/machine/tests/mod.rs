@@ -49,6 +49,7 @@ fn unit(text: &str) -> UnitPlan {
         start_timeout: millis(5000),
         restart: RestartPolicy::No,
         stop: StopPlan { signal: Signal::TERM, grace: millis(1000), command: None },
+        container: None,
         ends_with_supervisor: false,
         logs: LogPlan { max_size: 1 << 20, max_files: 1 },
         profiles: BTreeSet::new(),
