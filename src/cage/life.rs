@@ -62,6 +62,7 @@ impl Member {
             FoundBy::Session => "in a session of the service",
             FoundBy::Mark => "carries the stack's mark",
             FoundBy::Pattern => "matches a sweep pattern",
+            FoundBy::Container => "in a container of the stack",
         };
         self.detail.clone().unwrap_or_else(|| words.to_owned())
     }

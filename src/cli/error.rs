@@ -3,8 +3,11 @@
 use std::io;
 
 use super::exit::Code;
-use crate::domain::{DownReport, Signal, StackName, UnitName, UpReport};
+use crate::domain::{
+    ContainerTrouble, DownReport, Failure, Signal, StackName, UnitName, UnitOutcome, UpReport,
+};
 use crate::show::error::no_process;
+use crate::show::trouble::{is_of_engine, no_engine};
 use crate::show::{Paint, Problem, down, json, text, up};
 
 /// Why a command could not do what it was asked for.
@@ -105,13 +108,13 @@ pub enum CliError {
         /// The supervisor that lives, if one does.
         supervisor: Option<i32>,
     },
-    /// The container engine does not answer.
-    #[error("no container engine answers")]
+    /// A container engine is needed and cannot be had.
+    #[error("{trouble}")]
     NoEngine {
-        /// What was tried.
-        engine: String,
-        /// What it answered.
-        answer: String,
+        /// Who needs it.
+        whom: String,
+        /// Why it cannot be had.
+        trouble: Box<ContainerTrouble>,
     },
     /// Not permitted.
     #[error("not permitted: {what}")]
@@ -194,17 +197,17 @@ impl CliError {
             Self::NoSuchService { .. } | Self::NoSuchPort { .. } => Code::NoSuchService,
             Self::NotRunning { .. } => Code::NotRunning,
             Self::Held { .. } => Code::Held,
-            Self::NoEngine { .. } => Code::Unavailable,
+            Self::NoEngine { trouble, .. } => of_trouble(trouble),
             Self::NotPermitted { .. } => Code::NotPermitted,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Code::NotPermitted,
             Self::NotUp { report, .. } if report.cancelled => Code::Signal(Signal::INT),
             Self::NotUp { report, .. } if report.timed_out => Code::TimedOut,
+            Self::NotUp { report, .. } => cause(report),
             Self::AlreadyRunning { .. }
             | Self::SupervisorDied { .. }
             | Self::Silent { .. }
             | Self::NoProcess { .. }
             | Self::NewerState { .. }
-            | Self::NotUp { .. }
             | Self::WaitFailed { .. }
             | Self::Io { .. } => Code::Failed,
             Self::NotClean(_) => Code::NotClean,
@@ -356,9 +359,7 @@ impl CliError {
                     None => problem,
                 }
             }
-            Self::NoEngine { engine, answer } => Problem::new("DS046", "no container engine answers")
-                .saw(engine, answer)
-                .hint("start the engine (docker info shows more)"),
+            Self::NoEngine { whom, trouble } => no_engine(whom, trouble).hint("devstack doctor"),
             Self::NotPermitted { what, reason } => Problem::new("DS047", format!("not permitted: {what}"))
                 .saw("reason", reason)
                 .hint("run devstack as the user who owns it"),
@@ -388,6 +389,30 @@ impl CliError {
                 .saw("version", env!("CARGO_PKG_VERSION"))
                 .hint("report it, with the output of `devstack events`"),
         }
+    }
+}
+
+/// The exit code of an `up` that failed: where all that failed did so for want of an engine, that is the cause to be told.
+fn cause(report: &UpReport) -> Code {
+    let mut codes = report.units.iter().filter_map(|(_, outcome)| match outcome {
+        UnitOutcome::Failed(Failure::Container { trouble }) => Some(of_trouble(trouble)),
+        UnitOutcome::Failed(Failure::Blocked { .. })
+        | UnitOutcome::Unchanged
+        | UnitOutcome::Started
+        | UnitOutcome::Recreated
+        | UnitOutcome::Blocked { .. }
+        | UnitOutcome::Unfinished => None,
+        UnitOutcome::Failed(_) => Some(Code::Failed),
+    });
+    let first = codes.next().unwrap_or(Code::Failed);
+    if codes.all(|code| code == first) { first } else { Code::Failed }
+}
+
+fn of_trouble(trouble: &ContainerTrouble) -> Code {
+    match trouble {
+        ContainerTrouble::NotPermitted { .. } => Code::NotPermitted,
+        trouble if is_of_engine(trouble) => Code::Unavailable,
+        _ => Code::Failed,
     }
 }
 

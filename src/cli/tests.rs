@@ -9,7 +9,9 @@ use clap::{CommandFactory as _, Parser as _};
 use super::args::{Cli, Goal, Verb};
 use super::error::CliError;
 use super::exit::{Code, HELP};
-use crate::domain::{DownReport, Failure, Signal, StackName, UnitName, UnitOutcome, UpReport};
+use crate::domain::{
+    ContainerTrouble, DownReport, Failure, Signal, StackName, UnitName, UnitOutcome, UpReport,
+};
 use crate::show::Paint;
 
 fn unit(text: &str) -> UnitName {
@@ -30,6 +32,27 @@ fn not_up(change: impl FnOnce(&mut UpReport)) -> CliError {
 fn no_service(name: &str) -> CliError {
     let known = ["postgres", "orchestrator", "validation-agent"].map(unit).to_vec();
     CliError::NoSuchService { name: name.to_owned(), known }
+}
+
+fn no_engine(trouble: ContainerTrouble) -> CliError {
+    CliError::NoEngine { whom: "down --volumes".to_owned(), trouble: Box::new(trouble) }
+}
+
+fn absent() -> ContainerTrouble {
+    ContainerTrouble::NotAnswering { text: "Is the docker daemon running?".to_owned() }
+}
+
+fn unpermitted() -> ContainerTrouble {
+    ContainerTrouble::NotPermitted { text: "dial unix: permission denied".to_owned() }
+}
+
+/// Units whose containers could not be had, and one that waited for them.
+fn contained(troubles: &[ContainerTrouble]) -> Vec<(UnitName, UnitOutcome)> {
+    let failed = |trouble: &ContainerTrouble| Failure::Container { trouble: trouble.clone() };
+    let mut units: Vec<_> =
+        troubles.iter().map(|trouble| (unit("db"), UnitOutcome::Failed(failed(trouble)))).collect();
+    units.push((unit("api"), UnitOutcome::Blocked { needs: unit("db") }));
+    units
 }
 
 /// Each error once, with the exit code that the contract gives it.
@@ -69,7 +92,13 @@ fn errors() -> Vec<(CliError, u8)> {
             },
             1,
         ),
-        (CliError::NoEngine { engine: text("docker"), answer: text("not found") }, 69),
+        (no_engine(ContainerTrouble::NotInstalled { program: text("docker") }), 69),
+        (no_engine(ContainerTrouble::NotAnswering { text: String::new() }), 69),
+        (no_engine(ContainerTrouble::NotPermitted { text: text("permission denied") }), 77),
+        (not_up(|report| report.units = contained(&[unpermitted()])), 77),
+        (not_up(|report| report.units = contained(&[absent(), absent()])), 69),
+        (not_up(|report| report.units = contained(&[ContainerTrouble::Removed])), 1),
+        (not_up(|report| report.units = contained(&[absent(), ContainerTrouble::Removed])), 1),
         (CliError::NotPermitted { what: text("to signal pid 7"), reason: text("owned by root") }, 77),
         (not_up(|_| ()), 1),
         (not_up(|report| report.timed_out = true), 124),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::PortHolder;
+use super::{PortHolder, UnitName};
 
 /// A container of a life, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,62 @@ pub enum OwnHealth {
     Healthy,
     /// Too often not: its last words.
     Unhealthy(String),
+}
+
+/// A unit that is a container, as views show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerView {
+    /// The engine's command: `docker`, `podman`.
+    pub engine: String,
+    /// The container's name.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// What its shim told last; none where none has told anything, or none runs.
+    pub state: Option<ContainerState>,
+}
+
+/// How the container of a unit was ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedContainer {
+    /// Its name.
+    pub name: String,
+    /// It did not end within its grace, or was not asked, and the engine killed it.
+    pub forced: bool,
+}
+
+/// What the engines told of a stack's containers after a stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainersProof {
+    /// How many were taken away.
+    pub removed: u32,
+    /// Those that are still there.
+    pub left: Vec<LeftContainer>,
+    /// Why nothing is proven, where an engine could not be asked.
+    pub unproven: Option<ContainerTrouble>,
+}
+
+impl ContainersProof {
+    /// No container of the stack is left, and the engine itself said so.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.left.is_empty() && self.unproven.is_none()
+    }
+}
+
+/// A container of the stack that could not be taken away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftContainer {
+    /// The engine's command.
+    pub engine: String,
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// The unit that it belongs to, by its label.
+    pub unit: Option<UnitName>,
+    /// Why it is still there: the engine's words.
+    pub reason: String,
 }
 
 /// Why an engine did not do what it was asked.

@@ -13,7 +13,10 @@ mod view;
 mod visible;
 
 pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
-pub use container::{ContainerState, ContainerStep, ContainerTrouble, MissingImage, OwnHealth};
+pub use container::{
+    ContainerState, ContainerStep, ContainerTrouble, ContainerView, ContainersProof, EndedContainer,
+    LeftContainer, MissingImage, OwnHealth,
+};
 pub use exit::{Exit, Signal, UnknownSignal};
 pub use failure::Failure;
 pub use id::{Life, Mark, Pid, ProcId};

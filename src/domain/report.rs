@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Failure, PortStatus, ProcId, Signal, UnitName};
+use super::{ContainersProof, EndedContainer, Exit, Failure, PortStatus, ProcId, Signal, UnitName};
 
 /// A process that was ended, or was found ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct EndedUnit {
     pub processes: u32,
     /// Those that took SIGKILL: process and command line.
     pub deaf: Vec<(ProcId, String)>,
+    /// Its container, where it was one.
+    #[serde(default)]
+    pub container: Option<EndedContainer>,
 }
 
 /// A process that could not be ended.
@@ -68,6 +71,9 @@ pub struct DownReport {
     pub swept: Vec<Ended>,
     /// What resembles the stack's processes but lacks proof: named, never signalled.
     pub left_alone: Vec<Ended>,
+    /// What the engines told of its containers; none for a stack that has none.
+    #[serde(default)]
+    pub containers: Option<Box<ContainersProof>>,
     /// The units, in the order of their stop.
     pub units: Vec<EndedUnit>,
     /// From the request to the verdict.

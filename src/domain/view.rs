@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Life, ProcId, StackName, UnitName, WallTime};
+use super::{ContainerView, Exit, Life, ProcId, StackName, UnitName, WallTime};
 
 /// What a unit is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,8 @@ pub enum FoundBy {
     Mark,
     /// The user's `sweep` pattern matches, with evidence that it belongs to this stack.
     Pattern,
+    /// It runs in a container of this stack, as the engine or the container's cgroup tells.
+    Container,
 }
 
 /// One process of the stack.
@@ -154,6 +156,9 @@ pub struct UnitView {
     pub ports: Vec<u16>,
     /// Labels of the manifest.
     pub labels: BTreeMap<String, String>,
+    /// The container that it is, where it is one.
+    #[serde(default)]
+    pub container: Option<ContainerView>,
     /// Its processes; filled by the census.
     pub processes: Vec<ProcessView>,
 }

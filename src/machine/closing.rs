@@ -134,6 +134,7 @@ impl Findings {
             ports: verified.ports,
             swept,
             left_alone,
+            containers: None,
             units: rows,
             seconds: (now - begun).as_secs_f64(),
         }

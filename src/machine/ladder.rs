@@ -213,6 +213,7 @@ impl Ladder {
             millis: u64::try_from((now - self.begun).as_millis()).unwrap_or(u64::MAX),
             processes: self.tally.processes(),
             deaf: self.tally.forced.clone(),
+            container: None,
         }
     }
 

@@ -36,6 +36,7 @@ impl Stack {
             ready_ms: unit.ready_ms,
             ports: unit.plan.ports.iter().map(|port| port.number).collect(),
             labels: unit.plan.labels.clone(),
+            container: unit.plan.container.as_ref().map(|container| container.view()),
             processes: Vec::new(),
         }
     }

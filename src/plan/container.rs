@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ContainerView;
+
 /// A container, resolved. What it shares with processes (environment, grace, gate, logs) is in its unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerPlan {
@@ -44,6 +46,19 @@ pub struct ContainerPlan {
     pub pids: Option<u32>,
 }
 
+impl ContainerPlan {
+    /// What views show of it before its shim has told anything.
+    #[must_use]
+    pub fn view(&self) -> ContainerView {
+        ContainerView {
+            engine: self.engine.command().to_owned(),
+            name: self.name.clone(),
+            image: self.image.clone(),
+            state: None,
+        }
+    }
+}
+
 /// Whose words an engine understands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +68,17 @@ pub enum EngineKind {
     Docker,
     /// `podman`.
     Podman,
+}
+
+impl EngineKind {
+    /// The name of its command.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
 }
 
 /// When an image is fetched.

@@ -2,6 +2,7 @@
 
 use super::paint::{Paint, Tone};
 use super::text;
+use super::trouble::of_trouble;
 use crate::domain::{Failure, PortHolder, UnitName};
 
 /// An error ready to be told.
@@ -123,10 +124,7 @@ pub fn of_failure(unit: &UnitName, failure: &Failure, dir: &str) -> Problem {
                 .hint(format!("devstack ps {}", shell_name(unit)))
                 .hint(format!("devstack down --force {}", shell_name(unit)))
         }
-        Failure::Container { trouble } => {
-            Problem::new("DS035", format!("the container of {unit} could not be had"))
-                .saw("reason", trouble.to_string())
-        }
+        Failure::Container { trouble } => of_trouble(unit, trouble, dir),
         Failure::Blocked { needs } => Problem::new("DS034", format!("{unit} was not started"))
             .saw("needs", format!("{needs}, which failed or was stopped"))
             .hint(format!("devstack up {}", shell_name(needs))),
@@ -194,21 +192,59 @@ pub fn holder(holder: &PortHolder) -> String {
 }
 
 fn port_taken(problem: Problem, unit: &UnitName, port: u16, who: &PortHolder, dir: &str) -> Problem {
-    let problem = problem.saw("held by", holder(who));
+    port_hints(problem.saw("held by", holder(who)), unit, port, who, dir)
+}
+
+/// What to try where somebody holds a port.
+pub(super) fn port_hints(
+    problem: Problem,
+    unit: &UnitName,
+    port: u16,
+    who: &PortHolder,
+    dir: &str,
+) -> Problem {
+    let another = format!("or give {unit} another port in the manifest");
     match (&who.stack, who.process) {
         (Some((_, theirs)), _) if theirs == dir => problem.hint("devstack down"),
         (Some((_, theirs)), _) => {
             problem.hint(format!("devstack -C {} down", text::shell_path(theirs, None)))
         }
-        (None, Some(_)) if who.command.contains("docker-proxy") => {
-            problem.hint(format!("docker ps --filter publish={port}"))
-        }
-        (None, Some(process)) => problem
-            .hint(format!("kill {}", process.pid))
-            .hint(format!("or give {unit} another port in the manifest")),
-        (None, None) => problem
-            .hint(format!("sudo ss -ltnp 'sport = :{port}'"))
-            .hint(format!("or give {unit} another port in the manifest")),
+        (None, Some(process)) => match holder_of_containers(&who.command) {
+            Some(asked) => {
+                problem.hint(format!("{asked}    (shows which container publishes {port})")).hint(another)
+            }
+            None => problem.hint(format!("kill {}", process.pid)).hint(another),
+        },
+        (None, None) => problem.hint(format!("sudo ss -ltnp 'sport = :{port}'")).hint(another),
+    }
+}
+
+/// What names the container behind a process of an engine, where it is one. To kill such a process frees no port in an orderly way, and may
+/// take every container of the machine with it: nobody is told to.
+fn holder_of_containers(command: &str) -> Option<&'static str> {
+    const DOCKER: [&str; 8] = [
+        "docker-proxy",
+        "dockerd",
+        "dockerd-rootless.sh",
+        "containerd",
+        "containerd-shim",
+        "containerd-shim-runc-v2",
+        "com.docker.backend",
+        "vpnkit",
+    ];
+    const PODMAN: [&str; 5] = ["conmon", "rootlessport", "containers-rootlessport", "podman", "gvproxy"];
+    // The docker of a plain user and podman both have these; which of them it is, is not to be seen.
+    const BOTH: [&str; 5] = ["rootlesskit", "slirp4netns", "pasta", "pasta.avx2", "rootlessport-child"];
+    let program = text::program(command);
+    let is = |names: &[&str]| names.contains(&program.trim_end_matches(':'));
+    if is(&BOTH) {
+        Some("docker ps, or podman ps")
+    } else if is(&DOCKER) {
+        Some("docker ps")
+    } else if is(&PODMAN) {
+        Some("podman ps")
+    } else {
+        None
     }
 }
 
@@ -261,10 +297,10 @@ fn log(tail: &[String]) -> Vec<String> {
     if tail.is_empty() { vec!["(its log is empty)".to_owned()] } else { tail.to_vec() }
 }
 
-fn logs_of(unit: &UnitName) -> String {
+pub(super) fn logs_of(unit: &UnitName) -> String {
     format!("devstack logs {}", shell_name(unit))
 }
 
-fn shell_name(unit: &UnitName) -> String {
+pub(super) fn shell_name(unit: &UnitName) -> String {
     text::shell_path(unit.as_str(), None)
 }

@@ -19,6 +19,7 @@ pub mod ps;
 pub mod status;
 pub mod table;
 pub mod text;
+pub mod trouble;
 pub mod up;
 
 pub use door::Door;

@@ -74,6 +74,7 @@ pub fn reason(found_by: FoundBy) -> &'static str {
         FoundBy::Session => "session",
         FoundBy::Mark => "mark",
         FoundBy::Pattern => "pattern",
+        FoundBy::Container => "container",
     }
 }
 

@@ -138,6 +138,7 @@ fn unit_at_rest(plan: &UnitPlan, life: Life) -> UnitView {
         ready_ms: None,
         ports: plan.ports.iter().map(|port| port.number).collect(),
         labels: plan.labels.clone(),
+        container: plan.container.as_ref().map(|container| container.view()),
         processes: Vec::new(),
     }
 }

@@ -1,8 +1,8 @@
 //! What does each command look like, to people and to scripts?
 
 use devstack::domain::{
-    DownReport, Exit, Failure, FoundBy, Health, PortStatus, StackName, StackView, State, UnitOutcome,
-    UnitView, UpReport, WallTime,
+    ContainerTrouble, DownReport, Exit, Failure, FoundBy, Health, PortHolder, PortStatus, StackName,
+    StackView, State, UnitOutcome, UnitView, UpReport, WallTime,
 };
 use devstack::show::ls::Listed;
 use devstack::show::progress::{Track, Verb};
@@ -49,6 +49,34 @@ fn every_failure_is_told_in_three_parts() {
     }
     assert!(!out.contains('\x1b'), "an escape sequence of a log passed");
     insta::assert_snapshot!(out);
+}
+
+#[test]
+fn nobody_is_told_to_kill_a_process_of_an_engine() {
+    let engines_own = [
+        "/usr/bin/docker-proxy -proto tcp",
+        "dockerd",
+        "/usr/bin/conmon --api-version 1",
+        "rootlessport",
+        "rootlessport-child",
+        "/usr/bin/rootlesskit --net=slirp4netns",
+        "/usr/bin/containerd-shim-runc-v2 -namespace moby",
+        "/usr/bin/pasta --config-net",
+    ];
+    let remedies = |command: &str| {
+        let holder = PortHolder { stack: None, command: command.to_owned(), ..holder() };
+        let found = Some(holder.clone());
+        let ours = Failure::PortInUse { port: 5432, holder };
+        let trouble = ContainerTrouble::PortTaken { port: 5432, container: None, holder: found };
+        let of = |failure: &Failure| error::of_failure(&name("postgres"), failure, DIR).remedy.join("\n");
+        of(&ours) + &of(&Failure::Container { trouble })
+    };
+    for command in engines_own {
+        let told = remedies(command);
+        assert!(!told.contains("kill"), "{command}: {told}");
+        assert_eq!(told.matches("shows which container publishes 5432").count(), 2, "{command}: {told}");
+    }
+    assert!(remedies("node server.js docker-proxy").contains("kill 3120"));
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use devstack::domain::{
-    DownReport, Ended, EndedUnit, Exit, Failure, FoundBy, Health, Life, Pid, PortHolder, PortStatus, ProcId,
-    ProcessView, Signal, StackName, StackView, State, Survivor, UnitKind, UnitName, UnitOutcome, UnitView,
-    UpReport, WallTime,
+    ContainerTrouble, DownReport, Ended, EndedUnit, Exit, Failure, FoundBy, Health, Life, MissingImage, Pid,
+    PortHolder, PortStatus, ProcId, ProcessView, Signal, StackName, StackView, State, Survivor, UnitKind,
+    UnitName, UnitOutcome, UnitView, UpReport, WallTime,
 };
 
 pub(crate) const NOW: WallTime = WallTime(1_763_647_402_000);
@@ -37,6 +37,7 @@ pub(crate) fn unit(text: &str, state: State) -> UnitView {
         ready_ms: None,
         ports: Vec::new(),
         labels: BTreeMap::new(),
+        container: None,
         processes: Vec::new(),
     }
 }
@@ -154,6 +155,7 @@ pub(crate) fn ended_unit(text: &str, exit: Exit, millis: u64, processes: u32) ->
         millis,
         processes,
         deaf: vec![],
+        container: None,
     }
 }
 
@@ -181,6 +183,7 @@ pub(crate) fn clean_stop() -> DownReport {
             stray(41941, "/usr/bin/esbuild --service=1", matched),
         ],
         left_alone: vec![],
+        containers: None,
         units: vec![
             ended_unit("validation-agent", Exit::Code(143), 104, 5),
             deaf,
@@ -214,6 +217,7 @@ pub(crate) fn dirty_stop() -> DownReport {
             Ended { forced: true, ..stray(41931, "turbo run test", "script in this checkout") },
         ],
         left_alone: vec![stray(50001, "vitest run", "works in /home/dev/elsewhere")],
+        containers: None,
         units: vec![
             ended_unit("orchestrator", Exit::Signal(Signal::TERM), 95, 2),
             EndedUnit {
@@ -313,6 +317,8 @@ pub(crate) fn failures() -> Vec<Failure> {
         Failure::Survived { count: 2 },
         Failure::Blocked { needs: name("postgres") },
     ];
+    let all: Vec<Failure> =
+        all.into_iter().chain(troubles().into_iter().map(|trouble| Failure::Container { trouble })).collect();
     for failure in &all {
         match failure {
             Failure::PortInUse { .. }
@@ -330,6 +336,76 @@ pub(crate) fn failures() -> Vec<Failure> {
             | Failure::Survived { .. }
             | Failure::Container { .. }
             | Failure::Blocked { .. } => {}
+        }
+    }
+    all
+}
+
+/// Everything that can be the matter with a container; a new variant breaks this until it is rendered here too.
+pub(crate) fn troubles() -> Vec<ContainerTrouble> {
+    let text = |text: &str| text.to_owned();
+    let port = |container: Option<&str>, holder: Option<PortHolder>| ContainerTrouble::PortTaken {
+        port: 5432,
+        container: container.map(str::to_owned),
+        holder,
+    };
+    let image = |why, text: &str| ContainerTrouble::NoImage {
+        image: "postgres:16".to_owned(),
+        why,
+        text: text.to_owned(),
+    };
+    let engines_own = |command: &str| {
+        let holder = PortHolder { stack: None, dir: None, command: command.to_owned(), ..holder() };
+        port(None, Some(holder))
+    };
+    let all = vec![
+        ContainerTrouble::NotInstalled { program: text("docker") },
+        ContainerTrouble::NotAnswering {
+            text: text(
+                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            ),
+        },
+        ContainerTrouble::NotPermitted {
+            text: text("dial unix /var/run/docker.sock: connect: permission denied"),
+        },
+        ContainerTrouble::NoSuchContext { context: text("build box") },
+        ContainerTrouble::NameTaken {
+            name: text("shop-db"),
+            by: text("3f2ab4c5d6e7 (image redis:7, compose project shop)"),
+        },
+        port(Some("other-db (image postgres:15)"), None),
+        port(None, Some(PortHolder { stack: None, ..holder() })),
+        port(None, Some(PortHolder { stack: Some((text("shop"), text(DIR))), ..holder() })),
+        port(None, Some(unseen())),
+        port(None, None),
+        engines_own("/usr/bin/docker-proxy -proto tcp -host-port 5432"),
+        engines_own("/usr/bin/conmon --api-version 1"),
+        engines_own("rootlessport"),
+        engines_own("/usr/bin/slirp4netns --mtu=65520"),
+        image(MissingImage::NotPulled, ""),
+        image(MissingImage::NotInRegistry, "manifest for postgres:16 not found: manifest unknown"),
+        image(MissingImage::Offline, "dial tcp: lookup registry.example: no such host\x1b[2J"),
+        ContainerTrouble::NotBuilt { tail: vec![text("Step 3/4 : RUN make"), text("make: not found")] },
+        ContainerTrouble::NotBuilt { tail: vec![] },
+        ContainerTrouble::NoSuchNetwork { network: text("backend") },
+        ContainerTrouble::NotExecutable { text: text("exec: \"/no/such\": no such file or directory") },
+        ContainerTrouble::Removed,
+        ContainerTrouble::Refused { text: String::new() },
+    ];
+    for trouble in &all {
+        match trouble {
+            ContainerTrouble::NotInstalled { .. }
+            | ContainerTrouble::NotAnswering { .. }
+            | ContainerTrouble::NotPermitted { .. }
+            | ContainerTrouble::NoSuchContext { .. }
+            | ContainerTrouble::NameTaken { .. }
+            | ContainerTrouble::PortTaken { .. }
+            | ContainerTrouble::NoImage { .. }
+            | ContainerTrouble::NotBuilt { .. }
+            | ContainerTrouble::NoSuchNetwork { .. }
+            | ContainerTrouble::NotExecutable { .. }
+            | ContainerTrouble::Removed
+            | ContainerTrouble::Refused { .. } => {}
         }
     }
     all

@@ -31,6 +31,7 @@ fn asked_it_ends() {
         millis: 40,
         processes: 3,
         deaf: Vec::new(),
+        container: None,
     };
     assert_eq!((report.clean, report.ended, report.forced, report.units), (true, 3, 0, vec![row]));
     assert_eq!(bench.state("a"), State::Stopped);
