@@ -15,6 +15,7 @@ pub mod keeper;
 pub mod machine;
 pub mod manifest;
 pub mod plan;
+pub mod shim;
 pub mod show;
 pub mod store;
 pub mod supervisor;

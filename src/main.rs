@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // A keeper must be small: it takes its own way before the command line is read.
-    if std::env::args_os().nth(1).is_some_and(|word| word == "__keeper") {
-        return ExitCode::from(u8::try_from(devstack::keeper::run()).unwrap_or(1));
+    // Who stands for a service must be small: it takes its own way before the command line is read.
+    let mut words = std::env::args_os().skip(1);
+    match words.next().as_ref().and_then(|word| word.to_str()) {
+        Some("__keeper") => ExitCode::from(u8::try_from(devstack::keeper::run()).unwrap_or(1)),
+        Some("__container") => ExitCode::from(devstack::shim::run(words.next().as_deref())),
+        _ => devstack::cli::run(),
     }
-    devstack::cli::run()
 }

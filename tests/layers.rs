@@ -24,6 +24,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("health", &["domain", "plan", "machine", "sys", "cage", "store"]),
     // Asks and tells; what is done with it is decided elsewhere.
     ("engine", &["domain", "plan", "sys"]),
+    // Stands for a container as a keeper does for a process; names who holds a port that it wants.
+    ("shim", &["domain", "plan", "sys", "cage", "store", "engine"]),
     // The requests that travel are the machine's.
     ("control", &["domain", "plan", "machine", "sys"]),
     ("show", &["domain"]),
@@ -31,7 +33,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "supervisor",
         &[
             "domain", "manifest", "plan", "machine", "sys", "cage", "store", "keeper", "health", "engine",
-            "control",
+            "shim", "control",
         ],
     ),
     (
@@ -47,6 +49,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "keeper",
             "health",
             "engine",
+            "shim",
             "control",
             "show",
             "supervisor",

@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Engine;
-use super::facts::{self, Container, Image, Version};
+use super::facts::{self, Container, Image, Inside, Version};
 use super::running::Running;
-use super::spec::ContainerSpec;
-use super::stream::{Events, LogPosition, Logs, Pull};
+use super::spec::{Build, ContainerSpec};
+use super::stream::{Building, Events, LogPosition, Logs, Pull};
 use super::trouble::{Trouble, TroubleKind};
 use crate::domain::{Signal, WallTime};
+use crate::plan::{ContainerPlan, EngineKind};
 
 /// An engine that hangs is one that does not answer. Under load a start takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +58,19 @@ impl Client {
         Self { program, context: None, environment: BTreeMap::new(), patience: PATIENCE }
     }
 
+    /// The engine of a planned container.
+    #[must_use]
+    pub fn of(plan: &ContainerPlan) -> Self {
+        let client = Self::new(match plan.engine {
+            EngineKind::Docker => Program::Docker,
+            EngineKind::Podman => Program::Podman,
+        });
+        match &plan.context {
+            Some(context) => client.context(context),
+            None => client,
+        }
+    }
+
     /// A context of docker, or a connection of podman.
     #[must_use]
     pub fn context(mut self, name: impl Into<String>) -> Self {
@@ -81,16 +95,37 @@ impl Client {
     /// The command with these words. A Ctrl-C at the terminal does not reach it (see [`Running`]).
     pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(self.program.name());
-        if let Some(context) = &self.context {
-            let option = match self.program {
-                Program::Docker => "--context",
-                Program::Podman => "--connection",
-            };
-            command.arg(option).arg(context);
-        }
-        command.args(words).envs(&self.environment).env("DOCKER_CLI_HINTS", "false");
+        command.args(self.leading()).args(words).envs(&self.environment).env("DOCKER_CLI_HINTS", "false");
         command.stdin(Stdio::null());
         command
+    }
+
+    /// The words, the first of them the program, by which a command runs inside a container, with more variables.
+    ///
+    /// What they are may be read by everybody: a secret belongs in the container's own environment.
+    #[must_use]
+    pub fn exec_words(
+        &self,
+        container: &str,
+        variables: &[(String, String)],
+        command: &[String],
+    ) -> Vec<String> {
+        let mut words = vec![self.program.name().to_owned()];
+        words.extend(self.leading().map(str::to_owned));
+        words.push("exec".to_owned());
+        words.extend(variables.iter().map(|(name, value)| format!("--env={name}={value}")));
+        words.extend(["--".to_owned(), container.to_owned()]);
+        words.extend(command.iter().cloned());
+        words
+    }
+
+    /// What stands before each question: where the engine is.
+    fn leading(&self) -> impl Iterator<Item = &str> {
+        let option = match self.program {
+            Program::Docker => "--context",
+            Program::Podman => "--connection",
+        };
+        self.context.iter().flat_map(move |context| [option, context])
     }
 
     /// Why a command could not be started.
@@ -103,8 +138,18 @@ impl Client {
         Trouble::new(kind, format!("{}: {error}", self.program.name()))
     }
 
+    /// Makes a container; its id is the last thing that is said.
+    async fn make(&self, verb: &[&str], spec: &ContainerSpec) -> Result<String, Trouble> {
+        let words = spec.words(verb);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut command = self.command(&words);
+        command.envs(spec.travelling());
+        let answer = self.finish(command, Some(self.patience)).await?.good()?;
+        Ok(answer.trim().to_owned())
+    }
+
     /// Runs a command to its end: its exit code, what it said and what it complained about.
-    async fn run(&self, command: Command, limit: Option<Duration>) -> Result<Answer, Trouble> {
+    async fn finish(&self, command: Command, limit: Option<Duration>) -> Result<Answer, Trouble> {
         let ended = Running::finish(command);
         let ended = match limit {
             Some(limit) => timeout(limit, ended).await.map_err(|_| {
@@ -118,7 +163,7 @@ impl Client {
     }
 
     async fn ask(&self, words: &[&str]) -> Result<String, Trouble> {
-        self.run(self.command(words), Some(self.patience)).await?.good()
+        self.finish(self.command(words), Some(self.patience)).await?.good()
     }
 
     /// The containers of these ids, less those that went away meanwhile.
@@ -175,12 +220,11 @@ impl Engine for Client {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String, Trouble> {
-        let words = spec.words();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut command = self.command(&words);
-        command.envs(spec.travelling());
-        let answer = self.run(command, Some(self.patience)).await?.good()?;
-        Ok(answer.trim().to_owned())
+        self.make(&["create"], spec).await
+    }
+
+    async fn run(&self, spec: &ContainerSpec) -> Result<String, Trouble> {
+        self.make(&["run", "--detach"], spec).await
     }
 
     async fn start(&self, container: &str) -> Result<(), Trouble> {
@@ -191,7 +235,7 @@ impl Engine for Client {
         // It knows whole seconds only.
         let seconds = grace.as_millis().div_ceil(1000).to_string();
         let command = self.command(&["stop", "--time", &seconds, "--", container]);
-        self.run(command, Some(grace + self.patience)).await?.good().map(drop)
+        self.finish(command, Some(grace + self.patience)).await?.good().map(drop)
     }
 
     async fn kill(&self, container: &str, signal: Signal) -> Result<(), Trouble> {
@@ -207,7 +251,7 @@ impl Engine for Client {
 
     async fn wait(&self, container: &str) -> Result<i32, Trouble> {
         let command = self.command(&["wait", "--", container]);
-        let answer = self.run(command, None).await?.good()?;
+        let answer = self.finish(command, None).await?.good()?;
         let code = answer.trim().parse();
         code.map_err(|_| Trouble::new(TroubleKind::Unreadable, format!("no exit code: {answer:?}")))
     }
@@ -216,7 +260,7 @@ impl Engine for Client {
         let mut words = vec!["exec", "--", container];
         words.extend(command.iter().map(String::as_str));
         // How long the command may take is known to who asked: dropping the future ends the asking.
-        let answer = self.run(self.command(&words), None).await?;
+        let answer = self.finish(self.command(&words), None).await?;
         let trouble = Trouble::sort(answer.code, &format!("{}\n{}", answer.err, answer.out));
         // The command's own code may be any: the engine's words tell that it never ran.
         let never_ran = match (answer.code, &trouble.kind) {
@@ -241,6 +285,34 @@ impl Engine for Client {
         facts::image(&self.ask(&["image", "inspect", "--format", "{{json .}}", "--", name]).await?)
     }
 
+    async fn top(&self, container: &str) -> Result<Vec<Inside>, Trouble> {
+        let words: &[&str] = match self.program {
+            Program::Docker => &["top", container, "-eo", "pid,ppid,args"],
+            Program::Podman => &["top", container, "hpid", "hppid", "args"],
+        };
+        facts::inside(&self.ask(words).await?)
+    }
+
+    async fn make_volume(&self, name: &str, labels: &[(String, String)]) -> Result<(), Trouble> {
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("--label={name}={value}")).collect();
+        let words: Vec<&str> =
+            ["volume", "create"].into_iter().chain(labels.iter().map(String::as_str)).collect();
+        match self.ask(&[&words[..], &["--", name]].concat()).await {
+            // Podman makes none twice.
+            Err(trouble) if trouble.text.contains("already exists") => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    async fn has_network(&self, name: &str) -> Result<bool, Trouble> {
+        match self.ask(&["network", "inspect", "--format", "{{.Name}}", "--", name]).await {
+            Ok(_) => Ok(true),
+            Err(trouble) if trouble.kind == TroubleKind::NoSuchNetwork => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     async fn volumes(&self, label: &str) -> Result<Vec<String>, Trouble> {
         let filter = format!("label={label}");
         let names = self.ask(&["volume", "ls", "--quiet", "--filter", &filter]).await?;
@@ -255,12 +327,20 @@ impl Engine for Client {
         Pull::start(self, image)
     }
 
+    fn build(&self, build: &Build) -> Result<Building, Trouble> {
+        Building::start(self, build)
+    }
+
     fn logs(&self, container: &str, from: Option<LogPosition>) -> Result<Logs, Trouble> {
         Logs::start(self, container, from)
     }
 
     fn events(&self, label: &str, since: WallTime) -> Result<Events, Trouble> {
-        Events::start(self, label, since)
+        Events::start(self, &format!("label={label}"), since)
+    }
+
+    fn health(&self, container: &str, since: WallTime) -> Result<Events, Trouble> {
+        Events::start(self, &format!("container={container}"), since)
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Container {
     pub name: String,
     /// The id of the image that it was made of.
     pub image: String,
+    /// The image's name, as who made it wrote it.
+    pub image_name: String,
     /// Its labels and its image's.
     pub labels: BTreeMap<String, String>,
     /// What it does.
@@ -145,6 +147,33 @@ pub struct Image {
     pub ports: Vec<u16>,
 }
 
+/// A process inside a container, by the numbers that the engine's machine gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Its number.
+    pub pid: Pid,
+    /// Its parent's; 1 and below for none of interest.
+    pub parent: i32,
+    /// Its command line.
+    pub command: String,
+}
+
+/// Reads the answer of `top`, a table of three columns under a line of titles.
+pub(super) fn inside(text: &str) -> Result<Vec<Inside>, Trouble> {
+    let line = |line: &str| {
+        let (pid, rest) = line.trim_start().split_once(char::is_whitespace)?;
+        let (parent, command) = rest.trim_start().split_once(char::is_whitespace)?;
+        let (pid, parent) = (Pid::new(pid.parse().ok()?)?, parent.parse().ok()?);
+        Some(Inside { pid, parent, command: command.trim().to_owned() })
+    };
+    let lines = text.lines().skip(1).filter(|text| !text.trim().is_empty());
+    lines
+        .map(|text| {
+            line(text).ok_or_else(|| Trouble::new(TroubleKind::Unreadable, format!("no process: {text:?}")))
+        })
+        .collect()
+}
+
 /// Reads the answer of `version`.
 pub(super) fn version(text: &str) -> Result<Version, Trouble> {
     let raw: RawVersion = read(text)?;
@@ -168,7 +197,7 @@ pub(super) fn image(text: &str) -> Result<Image, Trouble> {
         id: bare(&raw.id).to_owned(),
         // Podman tells it beside the configuration.
         has_health: raw.config.healthcheck.is_some() || raw.healthcheck.is_some(),
-        ports: ports.filter_map(|port| inside(&port)).collect(),
+        ports: ports.filter_map(|port| port_inside(&port)).collect(),
     })
 }
 
@@ -262,6 +291,8 @@ struct RawHealth {
 #[serde(rename_all = "PascalCase")]
 struct RawConfig {
     labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    image: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -296,7 +327,7 @@ struct RawImageConfig {
 impl RawContainer {
     fn into_container(self) -> Container {
         let ports = self.network_settings.ports.unwrap_or_default();
-        let bound = ports.iter().filter_map(|(port, bound)| Some((inside(port)?, bound.as_ref()?)));
+        let bound = ports.iter().filter_map(|(port, bound)| Some((port_inside(port)?, bound.as_ref()?)));
         let mut published: Vec<Published> = bound
             .flat_map(|(inside, bound)| bound.iter().filter_map(move |one| one.published(inside)))
             .collect();
@@ -304,6 +335,7 @@ impl RawContainer {
         Container {
             name: self.name.trim_start_matches('/').to_owned(),
             image: bare(&self.image).to_owned(),
+            image_name: self.config.image,
             labels: self.config.labels.unwrap_or_default(),
             health: self.state.health.as_ref().and_then(RawHealth::health),
             status: self.state.into_status(),
@@ -357,7 +389,7 @@ impl RawBinding {
 }
 
 /// `5432` of `5432/tcp`.
-fn inside(port: &str) -> Option<u16> {
+fn port_inside(port: &str) -> Option<u16> {
     port.strip_suffix("/tcp").unwrap_or(port).parse().ok()
 }
 

@@ -8,6 +8,7 @@
 mod client;
 mod event;
 mod facts;
+pub mod label;
 mod progress;
 mod running;
 mod spec;
@@ -18,10 +19,10 @@ use std::time::Duration;
 
 pub use client::{Client, Program};
 pub use event::{Event, Happened};
-pub use facts::{Check, Container, Ended, Health, Image, Mount, Published, Status, Version};
+pub use facts::{Check, Container, Ended, Health, Image, Inside, Mount, Published, Status, Version};
 pub use progress::{Layer, Progress};
-pub use spec::{ContainerSpec, Publish};
-pub use stream::{Events, LogLine, LogPosition, Logs, Pull};
+pub use spec::{Build, ContainerSpec, Publish};
+pub use stream::{Building, Events, LogLine, LogPosition, Logs, Pull};
 pub use trouble::{Trouble, TroubleKind};
 
 use crate::domain::{Signal, WallTime};
@@ -39,6 +40,8 @@ pub trait Engine {
     async fn publishing(&self, port: u16) -> Result<Vec<Container>, Trouble>;
     /// Makes a container and gives its id. An image that is not there is trouble, and not pulled.
     async fn create(&self, spec: &ContainerSpec) -> Result<String, Trouble>;
+    /// Makes a container and starts it, by one command, and gives its id. Where it cannot be started it stays behind.
+    async fn run(&self, spec: &ContainerSpec) -> Result<String, Trouble>;
     /// Starts a container that was made. Where its port is taken it stays behind, made and not started.
     async fn start(&self, container: &str) -> Result<(), Trouble>;
     /// Asks its first process to end, by the container's own stop signal; the engine kills it after the grace.
@@ -53,16 +56,26 @@ pub trait Engine {
     async fn exec(&self, container: &str, command: &[String]) -> Result<(i32, String), Trouble>;
     /// An image that is there.
     async fn image(&self, name: &str) -> Result<Image, Trouble>;
+    /// The processes inside, as the machine sees them that they run on.
+    async fn top(&self, container: &str) -> Result<Vec<Inside>, Trouble>;
+    /// Makes a volume; one that is there stays as it is.
+    async fn make_volume(&self, name: &str, labels: &[(String, String)]) -> Result<(), Trouble>;
+    /// Whether there is such a network.
+    async fn has_network(&self, name: &str) -> Result<bool, Trouble>;
     /// The volumes that carry this label.
     async fn volumes(&self, label: &str) -> Result<Vec<String>, Trouble>;
     /// Takes a volume away, with all that is in it.
     async fn remove_volume(&self, name: &str) -> Result<(), Trouble>;
     /// Fetches an image and tells how far it is.
     fn pull(&self, image: &str) -> Result<Pull, Trouble>;
+    /// Builds an image and tells what is told of it.
+    fn build(&self, build: &Build) -> Result<Building, Trouble>;
     /// What it wrote, from a position on, and what it writes.
     fn logs(&self, container: &str, from: Option<LogPosition>) -> Result<Logs, Trouble>;
     /// What happened to containers that carry this label since then, and what happens.
     ///
     /// Begun at the present time nothing is missed, though the command needs a moment until it listens.
     fn events(&self, label: &str, since: WallTime) -> Result<Events, Trouble>;
+    /// What the health check of one container says from then on.
+    fn health(&self, container: &str, since: WallTime) -> Result<Events, Trouble>;
 }

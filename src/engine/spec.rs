@@ -1,8 +1,10 @@
 //! What a container is made of, and the words that ask for it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// A container to be made. The engine never starts it anew by itself: that is decided elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct ContainerSpec {
     pub environment: BTreeMap<String, String>,
     /// Volumes and directories, as the engine writes them: `pgdata:/var/lib/postgresql/data`.
     pub volumes: Vec<String>,
+    /// The same in the long form, for what the short one cannot say: `type=volume,src=pgdata,dst=/data`.
+    pub mounts: Vec<String>,
     /// Instead of the image's own entrypoint.
     pub entrypoint: Option<Vec<String>>,
     /// Instead of the image's own command.
@@ -60,6 +64,48 @@ impl fmt::Display for Publish {
     }
 }
 
+/// How an image is built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// The name that it gets.
+    pub image: String,
+    /// The directory that is sent.
+    pub dir: PathBuf,
+    /// The file with the instructions, where it is not the usual one in that directory.
+    pub file: Option<PathBuf>,
+    /// Arguments, in order.
+    pub args: Vec<(String, String)>,
+    /// The stage, if not the last.
+    pub target: Option<String>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Build {
+    /// The words of `build`. Arguments whose names the command does not look at itself travel in its environment.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["build".into(), format!("--tag={}", self.image).into()];
+        if let Some(file) = &self.file {
+            words.push("--file".into());
+            words.push(self.dir.join(file).into());
+        }
+        words.extend(self.target.iter().map(|target| format!("--target={target}").into()));
+        words.extend(self.labels.iter().map(|(name, value)| format!("--label={name}={value}").into()));
+        for (name, value) in &self.args {
+            let arg = if travels(name) { name.clone() } else { format!("{name}={value}") };
+            words.push(format!("--build-arg={arg}").into());
+        }
+        words.push("--".into());
+        words.push(self.dir.clone().into());
+        words
+    }
+
+    /// The arguments that travel in the environment.
+    pub(super) fn travelling(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.args.iter().filter(|(name, _)| travels(name)).map(|(name, value)| (name, value))
+    }
+}
+
 /// What the engine's command itself looks at: given to a container by name it would lead the command astray.
 const READ_BY_COMMANDS: [&str; 14] = [
     "PATH",
@@ -79,9 +125,10 @@ const READ_BY_COMMANDS: [&str; 14] = [
 ];
 
 impl ContainerSpec {
-    /// The words of `create`. What is secret is not among them: everybody may read a command line.
-    pub(super) fn words(&self) -> Vec<String> {
-        let mut words = vec!["create".to_owned(), "--pull=never".to_owned(), "--restart=no".to_owned()];
+    /// The words of `create` or `run`. What is secret is not among them: everybody may read a command line.
+    pub(super) fn words(&self, verb: &[&str]) -> Vec<String> {
+        let mut words: Vec<String> =
+            verb.iter().chain(&["--pull=never", "--restart=no"]).map(|word| (*word).to_owned()).collect();
         let mut say = |option: &str, value: &str| words.push(format!("--{option}={value}"));
         say("name", &self.name);
         for (name, value) in &self.labels {
@@ -95,6 +142,9 @@ impl ContainerSpec {
         }
         for volume in &self.volumes {
             say("volume", volume);
+        }
+        for mount in &self.mounts {
+            say("mount", mount);
         }
         let (memory, pids) =
             (self.memory.map(|bytes| bytes.to_string()), self.pids.map(|pids| pids.to_string()));
@@ -155,7 +205,7 @@ mod tests {
             command: vec!["--odd".into()],
             ..ContainerSpec::default()
         };
-        let words = spec.words();
+        let words = spec.words(&["create"]);
         assert_eq!(
             words,
             [

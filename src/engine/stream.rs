@@ -1,4 +1,4 @@
-//! What is followed: logs, events and pulls, line by line, from a command that runs until it is dropped.
+//! What is followed: logs, events, pulls and builds, line by line, from a command that runs until it is dropped.
 
 use std::io;
 use std::process::Command;
@@ -10,6 +10,7 @@ use super::client::Client;
 use super::event::{Event, event};
 use super::progress::Progress;
 use super::running::Running;
+use super::spec::Build;
 use super::trouble::{Trouble, TroubleKind};
 use crate::domain::WallTime;
 
@@ -131,15 +132,33 @@ impl Logs {
     }
 }
 
-/// A line of `logs --timestamps`.
+/// Docker keeps a line in pieces of this size, and `--timestamps` puts a time before each of them.
+const PIECE: usize = 16 << 10;
+
+/// A line of `logs --timestamps`. One that was kept in pieces has a time before each: they are taken out again, and the
+/// last one counts, because it is where the log has to be gone on with.
 fn stamped(line: &[u8]) -> Option<LogLine> {
+    let (mut at, mut rest) = time(line)?;
+    let mut text = Vec::with_capacity(rest.len());
+    while let Some((later, after)) =
+        rest.get(PIECE..).and_then(time).filter(|(later, _)| later.len() == at.len())
+    {
+        text.extend_from_slice(&rest[..PIECE]);
+        (at, rest) = (later, after);
+    }
+    text.extend_from_slice(rest);
+    Some(LogLine { at: at.to_owned(), text })
+}
+
+/// The time at the beginning, and what follows it.
+fn time(line: &[u8]) -> Option<(&str, &[u8])> {
     let blank = line.iter().take(40).position(|byte| *byte == b' ').unwrap_or(line.len());
     let (at, rest) = line.split_at_checked(blank)?;
     let at = std::str::from_utf8(at).ok()?;
-    let time = at.len() >= 20
+    let is_time = at.len() >= 20
         && at.as_bytes().get(10) == Some(&b'T')
         && at.starts_with(|c: char| c.is_ascii_digit());
-    time.then(|| LogLine { at: at.to_owned(), text: rest.get(1..).unwrap_or_default().to_vec() })
+    is_time.then(|| (at, rest.get(1..).unwrap_or_default()))
 }
 
 /// What happens to containers.
@@ -150,10 +169,9 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn start(client: &Client, label: &str, since: WallTime) -> Result<Self, Trouble> {
+    pub(super) fn start(client: &Client, filter: &str, since: WallTime) -> Result<Self, Trouble> {
         let since = format!("{}.{:03}", since.0.div_euclid(1000), since.0.rem_euclid(1000));
-        let filter = format!("label={label}");
-        let words = ["events", "--filter", "type=container", "--filter", &filter, "--format", "{{json .}}"];
+        let words = ["events", "--filter", "type=container", "--filter", filter, "--format", "{{json .}}"];
         let words = [&words[..], &["--since", &since]].concat();
         Ok(Self { lines: Lines::start(client, client.command(&words))?, words: Vec::new() })
     }
@@ -211,6 +229,42 @@ impl Pull {
     }
 }
 
+/// An image that is being built; dropping it ends the building.
+#[derive(Debug)]
+pub struct Building {
+    lines: Lines,
+    words: Vec<String>,
+}
+
+impl Building {
+    pub(super) fn start(client: &Client, build: &Build) -> Result<Self, Trouble> {
+        let mut command = client.command(&[]);
+        // Lines that are only added to. The builder without buildkit knows no such option, and does not look at this.
+        command.args(build.words()).envs(build.travelling()).env("BUILDKIT_PROGRESS", "plain");
+        Ok(Self { lines: Lines::start(client, command)?, words: Vec::new() })
+    }
+
+    /// The next line of the build; none when the image is there. Trouble is told with the last lines as its text.
+    pub async fn next(&mut self) -> Result<Option<&str>, Trouble> {
+        if let Some(line) = self.lines.next().await.map_err(|error| broken(&error))? {
+            if self.words.len() == WORDS {
+                self.words.remove(0);
+            }
+            self.words.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+            return Ok(self.words.last().map(String::as_str));
+        }
+        match self.lines.code().await {
+            Some(0) => Ok(None),
+            code => {
+                let words = self.words.join("\n");
+                let trouble = Trouble::sort(code, &words);
+                // All lines are told: what failed stands in one before the last.
+                Err(Trouble { text: words, ..trouble })
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +277,10 @@ mod tests {
         assert!(stamped(b"2026-11-21T10:57:44.139373748+01:00 x").is_some());
         let empty = stamped(b"2026-11-21T10:57:44.139373748Z ").expect("an empty line");
         assert!(empty.text.is_empty());
+        let pieces =
+            [&b"2026-11-21T10:57:44.139373748Z "[..], &[b'a'; PIECE], b"2026-11-21T10:57:44.139373750Z b c"];
+        let line = stamped(&pieces.concat()).expect("a line");
+        assert_eq!((&*line.at, line.text.len()), ("2026-11-21T10:57:44.139373750Z", PIECE + 3));
         for words in [&b"Error response from daemon: No such container: x"[..], b"", b"2026"] {
             assert!(stamped(words).is_none());
         }

@@ -72,7 +72,7 @@ pub(super) fn write_text(path: &Path, text: &[u8]) -> Result<(), HomeError> {
 }
 
 /// Makes a directory that is this user's alone, and those above it, or checks the one that is there.
-pub(super) fn private_dir(path: &Path) -> Result<(), HomeError> {
+pub(crate) fn private_dir(path: &Path) -> Result<(), HomeError> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -284,7 +284,13 @@ impl StackDir {
         self.containers().join(format!("{:08x}.{life}.state", fnv1a(unit.as_str().as_bytes()) >> 32))
     }
 
-    /// Where both are.
+    /// How much of the log of a unit's container was told, whatever its life.
+    #[must_use]
+    pub fn container_position(&self, unit: &UnitName) -> PathBuf {
+        self.containers().join(format!("{:08x}.log", fnv1a(unit.as_str().as_bytes()) >> 32))
+    }
+
+    /// Where all of them are.
     #[must_use]
     pub fn containers(&self) -> PathBuf {
         self.state.join("containers")

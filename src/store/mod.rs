@@ -15,7 +15,7 @@ pub mod log;
 mod seal;
 
 pub use files::is_private;
-pub(crate) use files::{private_file, read_private, write_whole};
+pub(crate) use files::{private_dir, private_file, read_private, read_whole, write_whole};
 pub use home::{
     DirectoryId, Home, HomeError, LOCK, STATE_VERSION, StackDir, StackFile, directory_at, stack_hash,
 };

@@ -2,6 +2,8 @@
 
 mod asked;
 mod engine;
+mod shim;
+mod shim_world;
 mod untouched;
 #[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]

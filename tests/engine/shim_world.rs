@@ -1,0 +1,228 @@
+//! A shim run by itself, as a keeper would run it: its spec, its state file, its output and its container.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use devstack::domain::{
+    ContainerState, ContainerStep, ContainerTrouble, Life, Signal, StackName, UnitKind, UnitName,
+};
+use devstack::plan::{
+    CommandPlan, ContainerPlan, EngineKind, LogPlan, PullPolicy, RestartPolicy, StopPlan, UnitPlan,
+};
+use devstack::shim::ShimSpec;
+use tempfile::TempDir;
+
+use crate::engine::Engine;
+use crate::world::{PATIENCE, free_port, kill, until};
+
+/// One service in a container, and all that is kept of it.
+pub(crate) struct Service {
+    pub(crate) engine: &'static Engine,
+    pub(crate) temp: TempDir,
+    pub(crate) spec: ShimSpec,
+    life: u32,
+}
+
+impl Service {
+    /// A container of the idle image that runs this.
+    pub(crate) fn new(engine: &'static Engine, command: &[&str]) -> Self {
+        let temp = tempfile::Builder::new().prefix("ds").tempdir_in("/tmp").expect("a directory");
+        let stack = format!("{:016x}", u64::from(free_port()) << 32 | u64::from(std::process::id()));
+        let container = ContainerPlan {
+            engine: EngineKind::Docker,
+            context: None,
+            name: format!("shim-{stack}-db"),
+            image: "devstack-test/idle".to_owned(),
+            build: None,
+            pull: PullPolicy::Missing,
+            publish: Vec::new(),
+            volumes: Vec::new(),
+            entrypoint: None,
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            user: None,
+            working_dir: None,
+            network: None,
+            stop_signal: None,
+            memory: None,
+            cpus_milli: None,
+            pids: None,
+        };
+        let unit = UnitPlan {
+            name: UnitName::parse("db").expect("a name"),
+            kind: UnitKind::Service,
+            command: CommandPlan::Exec(vec!["idle".to_owned()]),
+            container: Some(Box::new(container)),
+            working_dir: temp.path().to_owned(),
+            environment: BTreeMap::new(),
+            user: None,
+            ports: Vec::new(),
+            depends_on: Vec::new(),
+            gate: Vec::new(),
+            gate_timeout: Duration::from_secs(10),
+            health: None,
+            start_timeout: Duration::from_secs(60),
+            restart: RestartPolicy::No,
+            stop: StopPlan { signal: Signal::TERM, grace: Duration::from_secs(10), command: None },
+            ends_with_supervisor: false,
+            logs: LogPlan { max_size: 1 << 20, max_files: 1 },
+            profiles: BTreeSet::new(),
+            labels: BTreeMap::new(),
+            definition: "0123456789abcdef".to_owned(),
+        };
+        let spec = ShimSpec {
+            stack,
+            name: StackName::parse("shop").expect("a name"),
+            life: Life(1),
+            unit,
+            state: temp.path().join("state"),
+            position: temp.path().join("position"),
+        };
+        Self { engine, temp, spec, life: 0 }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.spec.unit.container.as_ref().expect("it is in one").name.clone()
+    }
+
+    /// Starts a shim in a new life.
+    pub(crate) fn start(&mut self) -> Shim {
+        self.life += 1;
+        self.spec.life = Life(self.life);
+        let path = self.temp.path().join(format!("{}.spec", self.life));
+        self.spec.write(&path).expect("written");
+        let _ = fs::remove_file(&self.spec.state);
+        let output = self.temp.path().join(format!("{}.log", self.life));
+        // A pipe, as from a keeper, with somebody who reads it.
+        let mut command = self.engine.command(&[]);
+        let environment: Vec<_> =
+            command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+        command = Command::new(env!("CARGO_BIN_EXE_devstack"));
+        for (name, value) in environment {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        command.arg("__container").arg(&path);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("it starts");
+        let mut pipe = child.stdout.take().expect("a pipe");
+        let to = output.clone();
+        let reader = std::thread::spawn(move || {
+            let mut file = File::create(to).expect("a file");
+            let _ = std::io::copy(&mut pipe, &mut file);
+        });
+        Shim { child, reader: Some(reader), output, state: self.spec.state.clone() }
+    }
+
+    /// What the engine knows of it, as its own command tells it; none where it knows nothing.
+    pub(crate) fn container(&self) -> Option<serde_json::Value> {
+        let output =
+            self.engine.command(&["inspect", "--type", "container", &self.name()]).output().expect("asked");
+        let all: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        all.get(0).cloned()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let filter = format!("label=devstack.stack={}", self.spec.stack);
+        for (list, remove) in [
+            (&["ps", "-aq", "--filter", &filter][..], &["rm", "-f", "-v"][..]),
+            (&["volume", "ls", "-q", "--filter", &filter], &["volume", "rm", "-f"]),
+        ] {
+            let Ok(found) = self.engine.command(list).output() else { continue };
+            for id in String::from_utf8_lossy(&found.stdout).split_whitespace() {
+                let _ = self.engine.command(&[remove, &[id]].concat()).output();
+            }
+        }
+    }
+}
+
+/// A shim that runs; killed when the test is done with it.
+pub(crate) struct Shim {
+    child: Child,
+    reader: Option<std::thread::JoinHandle<()>>,
+    output: PathBuf,
+    state: PathBuf,
+}
+
+impl Shim {
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a number")
+    }
+
+    /// What it tells now.
+    pub(crate) fn state(&self) -> ContainerState {
+        let text = fs::read(&self.state).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Waits until it tells this.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&ContainerState) -> bool) -> ContainerState {
+        until(what, || holds(&self.state()));
+        self.state()
+    }
+
+    /// Waits until its container runs and is known.
+    #[track_caller]
+    pub(crate) fn until_running(&self) -> ContainerState {
+        self.until("its container runs", |state| state.step == ContainerStep::Running && state.pid.is_some())
+    }
+
+    pub(crate) fn ask(&self) {
+        kill(self.pid(), rustix::process::Signal::TERM);
+    }
+
+    pub(crate) fn kill(&self) {
+        kill(self.pid(), rustix::process::Signal::KILL);
+    }
+
+    /// Waits for its end: the exit code, none where a signal ended it.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end: {:?}", self.state());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends with this trouble and 125.
+    #[track_caller]
+    pub(crate) fn trouble(&mut self) -> ContainerTrouble {
+        assert_eq!(self.end(), Some(125), "{:?}", self.state());
+        let state = self.state();
+        assert_eq!(state.step, ContainerStep::Ended);
+        state.trouble.expect("it says why")
+    }
+
+    /// All that it has written until now.
+    pub(crate) fn written(&self) -> String {
+        let mut text = Vec::new();
+        let _ = File::open(&self.output).and_then(|mut file| file.read_to_end(&mut text));
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// All that it has written, after its end.
+    pub(crate) fn all_written(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it read all");
+        }
+        self.written()
+    }
+}
+
+impl Drop for Shim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
