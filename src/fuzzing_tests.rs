@@ -1,6 +1,6 @@
-//! The fuzz targets in the ordinary tests: each seed and each past crasher as it is, then mutations of them for a while.
+//! The fuzz targets in the ordinary tests: each seed and each past crasher as it is, then mutations of them.
 //!
-//! `FUZZ_SECONDS` says for how long in all (default 6), `FUZZ_SEED` repeats a run.
+//! `FUZZ_RUNS` says how many of each; `FUZZ_SECONDS` goes on for so long in all, `SEED=random` with others each time.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use super::{TARGETS, run};
 
 /// Longest input that is made here.
 const LONGEST: usize = 16 << 10;
+/// So many mutations of each target's seeds.
+const RUNS: u64 = 300;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
@@ -37,17 +39,18 @@ fn every_seed_keeps_the_promises() {
 
 #[test]
 fn mutations_of_the_seeds_keep_the_promises() {
-    let seed = number("FUZZ_SEED").unwrap_or_else(|| u64::from(std::process::id()) ^ started());
+    let seed = crate::chance::seed();
     let each =
-        Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(6)) / u32::try_from(TARGETS.len()).unwrap_or(1);
+        Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(0)) / u32::try_from(TARGETS.len()).unwrap_or(1);
+    let most = number("FUZZ_RUNS").unwrap_or(RUNS);
     for (name, _) in TARGETS {
         let mut random = Random(seed | 1);
         let seeds: Vec<Vec<u8>> = seeds(name).into_iter().map(|(_, bytes)| bytes).collect();
         let begun = Instant::now();
         let mut runs = 0;
-        while runs < 20 || begun.elapsed() < each {
+        while runs < most || begun.elapsed() < each {
             let input = mutated(&seeds, &mut random);
-            guarded(name, &input, &format!("FUZZ_SEED={seed}, run {runs}"));
+            guarded(name, &input, &format!("SEED={seed}, run {runs}"));
             runs += 1;
         }
     }
@@ -60,11 +63,6 @@ fn guarded(name: &str, input: &[u8], origin: &str) {
         let kept = fs::write(&path, input).is_ok();
         panic!("{name} broke a promise ({origin}); input kept: {kept}, {}", path.display());
     }
-}
-
-fn started() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(1, |since| u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or(1))
 }
 
 /// xorshift64*: small, and the same everywhere.

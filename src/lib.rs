@@ -3,6 +3,8 @@
 //! Read the modules in the order of the data, from YAML to a verified stop.
 
 pub mod cage;
+#[cfg(test)]
+mod chance;
 pub mod cli;
 pub mod control;
 pub mod domain;

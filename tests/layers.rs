@@ -55,6 +55,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "supervisor",
         ],
     ),
+    // Not in the program: what tests draw by.
+    ("chance", &[]),
     // Not in the program: it calls the `fuzz.rs` of each module.
     ("fuzzing", &["plan", "sys", "cage", "store", "keeper", "control", "show", "cli"]),
 ];

@@ -8,6 +8,9 @@ use devstack::domain::UnitName;
 use devstack::manifest::{self, Code, Problem};
 use devstack::plan::{self, Condition, Context, Plan, Probe, RestartPolicy, SelectError};
 
+#[path = "../src/chance.rs"]
+mod chance;
+
 fn context() -> Context {
     let variables = [
         ("HOME", "/home/dev"),
@@ -542,7 +545,8 @@ mod never_panics {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 400, ..super::chance::config() })]
+
         #[test]
         fn on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             run(&bytes);

@@ -95,6 +95,9 @@ fn what_cannot_be_read_is_trouble_and_no_panic() {
 }
 
 proptest::proptest! {
+
+    #![proptest_config(crate::chance::config())]
+
     #[test]
     fn any_answer_is_read_without_panic(text in "\\PC{0,200}") {
         let _ = (containers(&text), image(&text), version(&text));

@@ -393,11 +393,12 @@ impl Unit {
         self.life = adopted.life;
         self.last = self.last.max(adopted.life);
         self.ready_ms = None;
-        let ready = adopted.ready.then_some(turn.now);
-        let run = Run { leader: adopted.leader, started: adopted.started, ready };
+        // A task is never ready, whatever it is told as: it ends, or it is late.
+        let ready = adopted.ready && self.plan.kind == UnitKind::Service;
+        let run = Run { leader: adopted.leader, started: adopted.started, ready: ready.then_some(turn.now) };
         self.phase = match adopted.exit {
             Some(exit) => Phase::Ending(Box::new(self.died(run, exit, Vec::new(), Then::Judge, turn))),
-            None if adopted.ready && self.plan.kind == UnitKind::Service => self.ready(run, turn),
+            None if ready => self.ready(run, turn),
             None => self.gate(run, turn),
         };
     }

@@ -83,6 +83,9 @@ mod tests {
     }
 
     proptest::proptest! {
+
+        #![proptest_config(crate::chance::config())]
+
         #[test]
         fn an_order_holds_every_arrow_and_a_cycle_is_one(edges in proptest::collection::vec((0_usize..12, 0_usize..12), 0..24)) {
             let mut needs = vec![Vec::new(); 12];

@@ -284,6 +284,9 @@ mod tests {
     }
 
     proptest::proptest! {
+
+        #![proptest_config(crate::chance::config())]
+
         #[test]
         fn what_is_escaped_comes_back(text in "[a${}:$-]{0,20}") {
             proptest::prop_assert_eq!(run(&escape(&text)), Ok(text));

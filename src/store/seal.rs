@@ -115,6 +115,9 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::chance::config())]
+
         #[test]
         fn one_changed_byte_breaks_it(at in 0_usize..200, change in 1_u8..) {
             let closed = key(&[]).close(br#"{"leader":{"boot":"b","keeper":{"pid":3,"start":9}}}"#.to_vec());

@@ -153,6 +153,9 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::chance::config())]
+
         #[test]
         fn any_line_is_read_without_panic(line in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_line(&line);

@@ -110,6 +110,9 @@ mod tests {
     use super::*;
 
     proptest! {
+
+        #![proptest_config(crate::chance::config())]
+
         #[test]
         fn any_datagram_is_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = read_datagram(&bytes, &mut Vec::new());

@@ -182,6 +182,9 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::chance::config())]
+
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse_stat(&bytes, 4096);

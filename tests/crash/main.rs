@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 
 mod alone;
+#[path = "../../src/chance.rs"]
+mod chance;
 mod ends;
 mod kills;
 mod output;

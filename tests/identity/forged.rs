@@ -261,8 +261,7 @@ fn a_lying_ledger(plain: bool) {
     // The shell that is the parent of this test's process, and the test itself: its children are many.
     people.push(start(i32::try_from(std::process::id()).expect("a number")));
     let liar = Liar { world: &world, people, other: other.stack_state() };
-    let config =
-        Config { cases: runs_wanted(), max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: runs_wanted(), max_shrink_iters: 0, ..crate::chance::config() };
     let cases = (proptest::collection::vec(lie(), 3..15), any::<u8>());
     let told = TestRunner::new(config).run(&cases, |(lies, command)| {
         copy(&saved, &world.state());

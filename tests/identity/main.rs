@@ -5,6 +5,8 @@
 
 mod borrowed;
 mod callers;
+#[path = "../../src/chance.rs"]
+mod chance;
 mod forged;
 mod innocent;
 mod reboot;

@@ -341,8 +341,9 @@ impl Judge {
     }
 }
 
+/// A task never is, whatever it was adopted as: it ends, or it is late.
 fn is_ready(told: &Told, plan: &UnitPlan) -> bool {
-    told.adopted_ready || (plan.kind == UnitKind::Service && told.gates.len() == plan.gate.len())
+    plan.kind == UnitKind::Service && (told.adopted_ready || told.gates.len() == plan.gate.len())
 }
 
 fn has_failed(unit: &Unit) -> bool {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use super::judge::{Judge, restless};
-use super::scenario::{Deed, Scenario, label, scenario};
+use super::scenario::{Deed, Scenario, a_task_adopted_as_ready, label, scenario};
 use super::world::{Happening, Rng, World};
 use super::*;
 
@@ -242,8 +242,7 @@ fn a_wild_world_holds_no_surprise() {
     let config = Config {
         cases: setting("SCENARIOS", SCENARIOS),
         max_shrink_iters: setting("SHRINKS", 3000),
-        failure_persistence: None,
-        ..Config::default()
+        ..crate::chance::config()
     };
     let outcome = TestRunner::new(config).run(&scenario(), |scenario| {
         let seen = Driver::new(&scenario).run().map_err(TestCaseError::fail)?;
@@ -257,7 +256,13 @@ fn a_wild_world_holds_no_surprise() {
     assert!(!whole || lifetimes.get() >= LIFETIMES, "only {} lifetimes were seen", lifetimes.get());
 }
 
-/// A number from the environment: `SCENARIOS=50000` for a night's run, `SHRINKS=0` where only red or green matters.
+#[test]
+fn a_task_adopted_as_ready_is_late_all_the_same() {
+    let scenario = a_task_adopted_as_ready();
+    Driver::new(&scenario).run().unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A number from the environment: `SEED=random SCENARIOS=50000` for a night's run, `SHRINKS=0` where only red or green matters.
 fn setting(name: &str, default: u32) -> u32 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

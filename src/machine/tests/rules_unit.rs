@@ -1,6 +1,7 @@
 //! One unit: start, gate, health, and what each end of it means.
 
 use super::*;
+use crate::machine::unit::{Phase, Rest};
 
 #[test]
 fn a_service_without_a_gate_is_ready_as_soon_as_it_runs() {
@@ -230,6 +231,22 @@ fn an_adopted_life_is_taken_over_where_it_stands() {
             assert_eq!(bench.tick(200), ["start a 5"], "its policy goes on");
         }
     }
+}
+
+#[test]
+fn a_task_is_never_adopted_as_ready() {
+    let mut bench = Bench::new();
+    let _ = bench.event(adopted(task("a"), true, None));
+    assert_eq!(bench.state("a"), State::Starting);
+    let _ = bench.exited("a", 4, Exit::Code(1));
+    let _ = bench.emptied("a", 4);
+    let phase = &bench.stack.units[&name("a")].phase;
+    let failed = Rest::Failed(Failure::Exited {
+        exit: Exit::Code(1),
+        was_ready: false,
+        tail: vec!["last".to_owned()],
+    });
+    assert_eq!(*phase, Phase::Resting(failed));
 }
 
 #[test]

@@ -75,6 +75,48 @@ pub(super) fn scenario() -> impl Strategy<Value = Scenario> {
     })
 }
 
+/// Once drawn: the supervisor dies under a task, which is adopted as ready although no task ever is, and is then late.
+pub(super) fn a_task_adopted_as_ready() -> Scenario {
+    let plain = Spec {
+        task: false,
+        needs: Vec::new(),
+        gate: 0,
+        health: None,
+        restart: RestartPolicy::No,
+        grace: 0,
+        start_timeout: 300,
+        command: false,
+    };
+    let up = |units| Deed::Up {
+        units,
+        recreate: 0,
+        changed: 0,
+        no_deps: false,
+        keep: false,
+        timeout: None,
+        shorter: false,
+    };
+    Scenario {
+        seed: 5_091_818_197_349_978_161,
+        wild: 1,
+        units: vec![
+            plain.clone(),
+            plain.clone(),
+            Spec { gate: 2, health: Some((1, false)), ..plain.clone() },
+            Spec { needs: vec![(1, 0)], ..plain.clone() },
+            Spec { gate: 2, ..plain.clone() },
+            Spec { task: true, ..plain },
+        ],
+        deeds: vec![
+            (0, up(255)),
+            (9, Deed::Down { units: None, force: true, grace: None }),
+            (534, up(255)),
+            (125, Deed::Crash),
+            (0, up(0)),
+        ],
+    }
+}
+
 fn pause() -> impl Strategy<Value = u64> {
     prop_oneof![3 => 0..200_u64, 3 => 200..3000_u64, 1 => 3000..20_000_u64]
 }
