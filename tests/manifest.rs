@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use devstack::domain::UnitName;
 use devstack::manifest::{self, Code, Problem};
-use devstack::plan::{self, Condition, Context, Plan, Probe, RestartPolicy, SelectError};
+use devstack::plan::{
+    self, Condition, ContainerPlan, Context, EngineKind, Plan, Probe, RestartPolicy, SelectError,
+    VolumeSource,
+};
 
 #[path = "../src/chance.rs"]
 mod chance;
@@ -324,15 +327,7 @@ fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
         ("tty", "true"),
         ("watch", "{paths: [src]}"),
         ("hooks", "{pre_start: x}"),
-        ("image", "postgres:16"),
-        ("build", "."),
-        ("volumes", "[]"),
-        ("pull_policy", "always"),
-        ("network", "n"),
-        ("entrypoint", "x"),
-        ("context", "c"),
         ("health", "https://x/"),
-        ("ports", "['5432:5432']"),
     ] {
         assert_eq!(
             codes(&format!("services: {{a: {{command: x, {key}: {value}}}}}")),
@@ -340,11 +335,30 @@ fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
             "{key}"
         );
     }
-    assert_eq!(
-        codes("services: {a: {image: postgres, ports: ['5432:5432']}}"),
-        [Code::NotYet],
-        "no other fault follows"
-    );
+    for (key, value) in [
+        ("volumes", "[]"),
+        ("container_name", "ab"),
+        ("pull_policy", "always"),
+        ("network", "n"),
+        ("entrypoint", "x"),
+        ("context", "c"),
+        ("ports", "['5432:5432']"),
+        ("health", "{image: true}"),
+    ] {
+        assert_eq!(
+            codes(&format!("services: {{a: {{command: x, {key}: {value}}}}}")),
+            [Code::Contradiction],
+            "{key}"
+        );
+        assert_eq!(codes(&format!("services: {{a: {{image: x, {key}: {value}}}}}")), [], "{key}");
+    }
+    for (key, value) in [("stop_command", "x"), ("health", "{notify: true}")] {
+        assert_eq!(
+            codes(&format!("services: {{a: {{image: x, {key}: {value}}}}}")),
+            [Code::Contradiction],
+            "{key}"
+        );
+    }
     assert_eq!(codes("x-own: 1\nservices: {a: {command: x, x-mine: {a: b}, on_supervisor_exit: keep}}"), []);
 }
 
@@ -384,7 +398,7 @@ mistakes! {
     mistake_names: "name: a/b\nservices:\n  -x: {command: a}\n  'a\tb': {command: a}\n  '': {command: a}\n";
     mistake_references: "services:\n  a: {command: '${services.b.port} ${services.c.port} ${services.b.ports.htp} ${services.b.x}'}\n  b: {command: x, ports: {http: 1, grpc: 2}}\n";
     mistake_env_files: "env_file: missing.env\nservices:\n  a: {command: x, env_file: [{required: true}, {path: also.env}]}\n";
-    mistake_not_yet: "limits: {memory: 8G}\nservices:\n  db: {image: 'postgres:16'}\n  a: {command: x, health: 'https://localhost/'}\n";
+    mistake_not_yet: "limits: {memory: 8G}\nservices:\n  db: {command: x, limits: {memory: 1G}, watch: {paths: [src]}}\n  a: {command: x, health: 'https://localhost/'}\n";
     mistake_checks: "services:\n  a: {command: x, health: {}}\n  b: {command: x, ready: notify}\n  c: {command: x, health: {status: 200, tcp: 80}}\n  d: {command: x, health: {http: {status: 200}, notify: false}}\n";
     mistake_yaml: "services:\n  web:\n    command: echo a: b\n";
     mistake_unclosed: "services: {web: {command: x}\n";
@@ -396,7 +410,222 @@ mistakes! {
     mistake_list: "- a\n- b\n";
     mistake_no_services: "name: x\n";
     mistake_sweep: "services: {a: {command: x}}\nsweep: {patterns: ['', 'a|', '('], scope: stac}\n";
+    mistake_container_keys_of_a_process: "services:\n  web:\n    command: npm start\n    volumes: [\"pgdata:/data\"]\n    entrypoint: sh\n    pull_policy: always\n    ports: [\"5432:5432\"]\n    health: {image: true}\n  api: {entrypoint: node api.js}\n";
+    mistake_process_keys_of_a_container: "defaults: {image: x}\nservices:\n  db:\n    image: postgres:16\n    stop_command: pg_ctl stop\n    working_dir: data\n    ready: {notify: true}\n  t: {type: task, image: x, health: {image: true}}\n";
+    mistake_container_ports: "services:\n  a: {image: x, ports: [\"53:53/udp\", \"localhost:80:80\", \":81\", auto, \"8000-8010:8000-8010\", \"::1:90:90\", \"70000:1\"]}\n  b: {image: x, ports: [\"5432:1\", \"0.0.0.0:5432:2\", \"[::1]:5432:1\"]}\n  c: {image: x, ports: {sql: \"5432:5432\"}}\n  d: {image: x, network: host, ports: [99]}\n";
+    mistake_volumes: "services:\n  db:\n    image: postgres:16\n    volumes: [pgdata, \"conf/x:/etc\", \"pgdata:data\", \"pgdata:/data:r0\", \"~root:/r\", \"a1:/x\", \"b1:/x\", {type: bind, target: /y}, {source: c1}, {type: tmpfs, target: /z}, {target: /v, read_only: true}, {typ: bind}]\n  b: {image: x, volumes: \"a:/b\"}\n  c: {image: x, volumes: {data: /x}}\n";
+    mistake_images: "services:\n  a: {image: Postgres}\n  b: {image: }\n  c: {image: ''}\n  d: {image: 'postgres:'}\n  e: {build: [x]}\n  f: {build: {contxt: .}}\n  g: {build: 'https://example.com/x.git'}\n  h: {image: x, pull_policy: build}\n  i: {build: ., pull_policy: never}\n  j: {image: x, pull_policy: sometimes}\n";
+    mistake_container_values: "services:\n  a: {image: x, container_name: 'a b', context: '', network: 'a b', user: -x, command: 'a && b', entrypoint: \"sh -c 'x\", stop_signal: SIGTREM}\n  b: {image: x, limits: {memory: 1M, cpus: many, pids: 0, runtime: 8h}}\n  c: {image: x, container_name: same, command: [], entrypoint: ''}\n  d: {image: x, container_name: same, limits: 5}\n";
+    mistake_container_names: "services:\n  a: {image: x, container_name: same}\n  b: {image: x, container_name: same}\n  c: {image: x, container_name: one, profiles: [p]}\n  d: {image: x, container_name: one, profiles: [q]}\n";
     mistake_own_names: "services: {a: {command: x, environment: {DEVSTACK_LIFE: x, 'A B': c}}}\n";
+}
+
+const CONTAINERS: &str = r#"
+name: shop
+environment: { STAGE: dev }
+defaults: { user: dev, working_dir: packages, stop_signal: INT, stop_grace_period: 3s }
+services:
+  postgres:
+    image: postgres:16
+    ports: { sql: "5433:5432" }
+    environment: { POSTGRES_PASSWORD: hunter2-hunter2, HOME: , NOWHERE: }
+    volumes: ["pgdata:/var/lib/postgresql/data", "./conf:/etc/pg:ro", "~/dumps:/dumps", /tmp/pg]
+    command: postgres -c 'log_line_prefix=%m ' -c shared_buffers=64MB
+    health: { exec: [pg_isready, -U, postgres], interval: 500ms }
+    limits: { memory: 512M, cpus: 1.5, pids: 64 }
+    stop_signal: SIGINT
+  redis:
+    image: redis:7
+    ports: ["127.0.0.1:6379:6379", "[::1]:6379:6379", "auto:6380"]
+    entrypoint: [redis-server]
+    command: [--save, "", "$HOME"]
+    restart: always
+  api:
+    build: { context: ./api, dockerfile: dev.Dockerfile, args: { NPM_TOKEN: "canary-canary", USER: }, target: dev }
+    pull_policy: build
+    user: "1000:1000"
+    working_dir: /app
+    network: shop
+    context: rootless
+    health: { on_failure: restart }
+    environment: { DB: "postgres://x:y@postgres/${services.postgres.ports.sql}" }
+    volumes: [{ type: bind, source: src, target: /app/src, read_only: true }, { type: volume, target: /app/node_modules }]
+    depends_on: [postgres]
+  migrate: { type: task, image: "shop/migrate", container_name: shop-migrate, pull_policy: never, x-note: y }
+"#;
+
+/// A place with the automatic port of [`CONTAINERS`] chosen.
+fn containers_context() -> Context {
+    let mut context = context();
+    context.auto_ports.insert(plan::auto_port_key(&name("redis"), "6380"), 20_123);
+    context
+}
+
+fn containers_plan() -> Plan {
+    check_bytes(CONTAINERS.as_bytes(), &containers_context()).expect("good")
+}
+
+fn container<'p>(plan: &'p Plan, service: &str) -> &'p ContainerPlan {
+    let unit = plan.units.iter().find(|unit| unit.name.as_str() == service).expect("the service");
+    unit.container.as_deref().expect("a container")
+}
+
+#[test]
+fn containers_are_planned_as_written() {
+    insta::assert_snapshot!(plan::render_yaml(&containers_plan(), false));
+}
+
+#[test]
+fn what_config_shows_of_containers_is_a_manifest_of_the_same_plan() {
+    let plan = containers_plan();
+    let shown = plan::render_yaml(&plan, true);
+    assert_eq!(good(&shown), plan, "{shown}");
+    assert!(shown.contains("hunter2") && shown.contains("canary"));
+    let json = serde_json::to_string(&plan::masked(plan.clone(), false)).expect("data");
+    for shown in [plan::render_yaml(&plan, false), json] {
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("canary") && !shown.contains("x:y@"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_container_has_the_directory_and_the_user_inside_and_its_shim_those_of_this_machine() {
+    let plan = containers_plan();
+    for unit in &plan.units {
+        assert_eq!((unit.working_dir.to_str(), &unit.user), (Some("/home/dev/shop"), &None), "{}", unit.name);
+        assert_eq!(unit.stop.signal.to_string(), "SIGTERM", "the shim is asked so");
+        assert_eq!(unit.stop.grace, Duration::from_secs(3));
+    }
+    let api = container(&plan, "api");
+    assert_eq!((api.user.as_deref(), api.working_dir.as_deref()), (Some("1000:1000"), Some("/app")));
+    assert_eq!(container(&plan, "postgres").stop_signal.as_deref(), Some("SIGINT"));
+    let redis = container(&plan, "redis");
+    let own = (&redis.user, &redis.working_dir, &redis.stop_signal);
+    assert_eq!(own, (&None, &None, &None), "those defaults are of this machine: the image knows its own");
+}
+
+#[test]
+fn a_container_is_given_what_the_manifest_says_and_nothing_of_the_caller() {
+    let plan = containers_plan();
+    let unit = plan.units.iter().find(|unit| unit.name.as_str() == "postgres").expect("it");
+    let names: Vec<&str> = unit.environment.keys().map(String::as_str).collect();
+    assert_eq!(names, ["DEVSTACK_SERVICE", "DEVSTACK_STACK", "HOME", "POSTGRES_PASSWORD", "STAGE"]);
+    assert_eq!(unit.environment["HOME"], "/home/dev", "a name alone is taken from the caller");
+}
+
+#[test]
+fn ports_without_an_address_are_published_on_this_machine_only() {
+    let plan = containers_plan();
+    let told = |service: &str| {
+        let ports = container(&plan, service).publish.iter();
+        ports.map(|port| format!("{} {} {}", port.address, port.host, port.inside)).collect::<Vec<_>>()
+    };
+    assert_eq!(told("postgres"), ["127.0.0.1 5433 5432"]);
+    assert_eq!(told("redis"), ["127.0.0.1 6379 6379", "::1 6379 6379", "127.0.0.1 20123 6380"]);
+    let ports = |service: &str| {
+        let unit = plan.units.iter().find(|unit| unit.name.as_str() == service).expect("it");
+        unit.ports.iter().map(|port| (port.name.as_deref(), port.number)).collect::<Vec<_>>()
+    };
+    assert_eq!(ports("postgres"), [(Some("sql"), 5433)]);
+    assert_eq!(ports("redis"), [(None, 6379), (None, 20_123)], "one number once");
+    assert!(plan.units.iter().any(|unit| unit.environment.values().any(|value| value.ends_with("/5433"))));
+}
+
+#[test]
+fn where_a_manifest_asks_nothing_the_image_is_asked() {
+    let asked = |keys: &str| {
+        let unit = good(&format!("services: {{a: {{image: x{keys}}}}}")).units.remove(0);
+        (unit.gate, unit.health.map(|health| (health.probes, health.restart_on_failure)))
+    };
+    let own = || vec![Probe::Own];
+    let log = || vec![Probe::Log("up".to_owned())];
+    assert_eq!(asked(""), (own(), Some((own(), false))));
+    assert_eq!(asked(", health: {on_failure: restart}"), (own(), Some((own(), true))));
+    assert_eq!(asked(", health: {image: true}"), (own(), Some((own(), false))));
+    assert_eq!(asked(", ready: {log: up}"), (log(), Some((own(), false))));
+    assert_eq!(asked(", health: {log: up}"), (log(), Some((own(), false))));
+    let exec = vec![Probe::Exec(plan::CommandPlan::Shell("x".to_owned()))];
+    assert_eq!(asked(", health: {exec: x}"), (exec.clone(), Some((exec, false))));
+    assert_eq!(asked(", type: task"), (vec![], None), "a task is ready when it has ended");
+}
+
+#[test]
+fn names_of_containers_and_volumes_are_of_this_checkout() {
+    let at = |manifest: &str| {
+        let context = Context { manifest: PathBuf::from(manifest), ..containers_context() };
+        check_bytes(CONTAINERS.as_bytes(), &context).expect("good")
+    };
+    let (here, there) = (at("/home/dev/shop/devstack.yaml"), at("/home/dev/other/devstack.yaml"));
+    assert_eq!(container(&here, "postgres").name, "shop-postgres-a57929");
+    assert_ne!(container(&there, "postgres").name, container(&here, "postgres").name);
+    let volume = |plan: &Plan| match &container(plan, "postgres").volumes[0].source {
+        VolumeSource::Named { written, name } => (written.clone(), name.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(volume(&here), ("pgdata".to_owned(), "shop-pgdata-a57929".to_owned()));
+    assert_ne!(volume(&here), volume(&there));
+    assert_eq!(container(&here, "migrate").name, "shop-migrate", "as the manifest says");
+    assert_eq!(container(&here, "api").image, "shop-api-a57929", "what is built has a name");
+}
+
+#[test]
+fn the_engine_is_the_installed_one_unless_the_caller_says_which() {
+    let engine = |word: Option<&str>, installed| {
+        let mut context = Context { engine: installed, ..context() };
+        context.variables.extend(word.map(|word| ("DEVSTACK_ENGINE".to_owned(), word.to_owned())));
+        check_bytes(b"services: {a: {image: x}}", &context).map(|plan| container(&plan, "a").engine)
+    };
+    assert_eq!(engine(None, EngineKind::Podman), Ok(EngineKind::Podman));
+    assert_eq!(engine(Some("docker"), EngineKind::Podman), Ok(EngineKind::Docker));
+    assert_eq!(engine(Some("podman"), EngineKind::Docker), Ok(EngineKind::Podman));
+    let problems = engine(Some("lxc"), EngineKind::Docker).expect_err("none of them");
+    assert_eq!(problems[0].message, "`DEVSTACK_ENGINE` is `lxc`, which is no engine");
+    let mut context = context();
+    context.variables.insert("DEVSTACK_ENGINE".to_owned(), "lxc".to_owned());
+    assert!(check_bytes(b"services: {a: {command: x}}", &context).is_ok(), "nothing here needs one");
+}
+
+#[test]
+fn the_definition_changes_with_all_that_a_container_is_made_of() {
+    let definition =
+        |keys: &str| good(&format!("services: {{a: {{image: x{keys}}}}}")).units[0].definition.clone();
+    let base = definition("");
+    assert_eq!(
+        base, "df1d6ce620187d4e",
+        "stable across versions: a change makes everybody's containers anew"
+    );
+    for same in [
+        ", pull_policy: always",
+        ", restart: always",
+        ", health: {tcp: 80}",
+        ", stop_grace_period: 1s",
+        ", labels: {a: b}",
+    ] {
+        assert_eq!(definition(same), base, "{same}");
+    }
+    for other in [
+        ", ports: [80]",
+        ", ports: ['0.0.0.0:80:80']",
+        ", volumes: [/x]",
+        ", volumes: ['aa:/x:ro']",
+        ", environment: {A: b}",
+        ", command: x",
+        ", entrypoint: x",
+        ", user: root",
+        ", working_dir: /x",
+        ", network: n",
+        ", context: c",
+        ", container_name: other",
+        ", stop_signal: INT",
+        ", build: .",
+        ", limits: {memory: 64M}",
+        ", limits: {cpus: 1}",
+        ", limits: {pids: 9}",
+    ] {
+        assert_ne!(definition(other), base, "{other}");
+    }
 }
 
 #[test]

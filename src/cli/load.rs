@@ -1,6 +1,7 @@
 //! From a place on disk to a plan: finds the manifest, reads it and its env files, chooses automatic ports.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::StackName;
 use crate::manifest::{self, Problem};
-use crate::plan::{self, AutoPorts, Context, EnvFileError, Plan, WantedPorts};
+use crate::plan::{self, AutoPorts, Context, EngineKind, EnvFileError, Plan, WantedPorts};
 
 /// What a manifest may be called, the preferred name first.
 const NAMES: [&str; 2] = ["devstack.yaml", "devstack.yml"];
@@ -137,7 +138,9 @@ pub fn load_with(
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let Some(parsed) = parsed else { return Err(LoadError::Problems { path, text, problems }) };
     let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut context = Context { dir, manifest: path.clone(), variables: environment(), ..Context::default() };
+    let engine = installed_engine(std::env::var_os("PATH").unwrap_or_default().as_os_str());
+    let variables = environment();
+    let mut context = Context { dir, manifest: path.clone(), variables, engine, ..Context::default() };
     read_env_files(&parsed, &mut context);
     let wanted = plan::wanted_auto_ports(&parsed, &context);
     if !wanted.auto.is_empty() {
@@ -152,6 +155,12 @@ pub fn load_with(
             Err(LoadError::Problems { path, text, problems })
         }
     }
+}
+
+/// The engine whose command is installed: docker where both are, and where none is: it is what people look for.
+fn installed_engine(path: &OsStr) -> EngineKind {
+    let there = |name: &str| std::env::split_paths(path).any(|dir| dir.join(name).is_file());
+    if !there("docker") && there("podman") { EngineKind::Podman } else { EngineKind::Docker }
 }
 
 /// The caller's environment, as far as it is text.

@@ -92,6 +92,78 @@ pub struct Settings {
     pub log_size: Option<Text>,
     /// `logs.max_files`.
     pub log_files: Option<Text>,
+    /// What makes it a container.
+    pub container: Option<Box<ContainerKeys>>,
+}
+
+/// The keys of a service that is a container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ContainerKeys {
+    /// `image`.
+    pub image: Option<Text>,
+    /// `build`.
+    pub build: Option<Build>,
+    /// Something of `image` or `build` could not be read: nobody is told that it is missing.
+    pub broken: bool,
+    /// `container_name`.
+    pub name: Option<Text>,
+    /// `pull_policy`.
+    pub pull_policy: Option<Text>,
+    /// `volumes`.
+    pub volumes: Vec<VolumeEntry>,
+    /// `network`.
+    pub network: Option<Text>,
+    /// `entrypoint`.
+    pub entrypoint: Option<Command>,
+    /// `context`.
+    pub context: Option<Text>,
+    /// `limits.memory`.
+    pub memory: Option<Text>,
+    /// `limits.cpus`.
+    pub cpus: Option<Text>,
+    /// `limits.pids`.
+    pub pids: Option<Text>,
+}
+
+/// `build`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Build {
+    /// Where its key stands.
+    pub at: Span,
+    /// `context`: the directory.
+    pub context: Option<Text>,
+    /// `dockerfile`, seen from the directory.
+    pub dockerfile: Option<Text>,
+    /// `args`.
+    pub args: Vec<Variable>,
+    /// `target`.
+    pub target: Option<Text>,
+}
+
+/// One of `volumes`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum VolumeEntry {
+    /// `source:target:options`.
+    Short(Text),
+    /// A map.
+    Long(LongVolume),
+}
+
+/// A volume as a map.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LongVolume {
+    /// Where it stands.
+    pub at: Span,
+    /// `type`: `bind` or `volume`.
+    pub kind: Option<Text>,
+    /// `source`.
+    pub source: Option<Text>,
+    /// `target`.
+    pub target: Option<Text>,
+    /// `read_only`.
+    pub read_only: bool,
+    /// Something in it could not be read: what is missing is no further problem.
+    pub broken: bool,
 }
 
 /// A command as written.
@@ -160,8 +232,10 @@ pub struct Check {
     pub exec: Option<Command>,
     /// `log`: a regular expression.
     pub log: Option<Text>,
-    /// `notify: true`.
-    pub notify: bool,
+    /// `notify: true`; its place.
+    pub notify: Option<Span>,
+    /// `image: true`, the health check of the image; its place.
+    pub image: Option<Span>,
     /// `port`: a number or the name of one.
     pub port: Option<Text>,
     /// `interval`.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::domain::UnitName;
 
+use super::EngineKind;
+
 /// Chosen automatic ports by [`auto_port_key`].
 pub type AutoPorts = BTreeMap<String, u16>;
 
@@ -27,6 +29,8 @@ pub struct Context {
     pub env_files: BTreeMap<PathBuf, Result<Vec<(String, String)>, EnvFileError>>,
     /// Ports chosen for [`WantedPorts::auto`].
     pub auto_ports: AutoPorts,
+    /// The container engine whose command is installed.
+    pub engine: EngineKind,
 }
 
 /// Why an env file gives nothing.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CommandPlan, Probe, UnitPlan};
+use super::{CommandPlan, ContainerPlan, Probe, PullPolicy, UnitPlan};
 
 /// All that a running process cannot be given later.
 ///
@@ -22,6 +22,9 @@ struct Definition<'u> {
     /// Its keeper was told at its birth.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     ends_with_supervisor: bool,
+    /// All but when its image is fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<ContainerPlan>,
 }
 
 /// A stable hash: 16 hexadecimal digits.
@@ -36,6 +39,10 @@ pub(super) fn definition(unit: &UnitPlan) -> String {
         logs: unit.logs,
         notify: unit.gate.contains(&Probe::Notify),
         ends_with_supervisor: unit.ends_with_supervisor,
+        container: unit
+            .container
+            .as_deref()
+            .map(|plan| ContainerPlan { pull: PullPolicy::default(), ..plan.clone() }),
     };
     let mut bytes = Vec::with_capacity(512);
     // Only keys that are no text could fail here, and there are none.

@@ -5,16 +5,21 @@
 //! plan as YAML again.
 
 mod address;
+mod contained;
 mod container;
 mod context;
 mod definition;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod image;
 mod judge;
+mod mount;
 mod order;
 mod ports;
 mod probes;
+mod publish;
 mod render;
+mod render_container;
 mod resolve;
 mod secrets;
 mod select;
@@ -22,6 +27,7 @@ mod substitute;
 mod types;
 mod unit;
 mod values;
+mod words;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

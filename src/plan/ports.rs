@@ -1,14 +1,15 @@
 //! Ports: declared and automatic ones, each declared once, and `${services.NAME.port}`.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
-use crate::domain::UnitName;
 use crate::manifest::{Code, Manifest, PortEntry, Problem, Service, Span, nearest};
 
 use super::judge::Judge;
+use super::publish::{self, Published};
 use super::unit::Stage;
 use super::values::{self, Fault};
-use super::{PortPlan, WantedPorts, auto_port_key};
+use super::{PortPlan, PublishPlan, WantedPorts, auto_port_key};
 
 /// The ports of all services, as references see them.
 pub(super) enum PortTable<'a> {
@@ -67,94 +68,134 @@ fn names(service: &str, ports: &[PortPlan]) -> String {
 }
 
 /// A port as it is meant.
-enum Meant {
-    Number(u16),
-    Auto,
+struct Meant {
+    /// None for a free one.
+    number: Option<u16>,
+    /// Address and port inside, of a container.
+    inside: Option<(IpAddr, u16)>,
 }
 
-fn meant(text: &str, named: bool) -> Result<Meant, Fault> {
+fn meant(text: &str, named: bool, in_container: bool) -> Result<Meant, Fault> {
+    if in_container {
+        let Published { address, host, inside } = publish::published(text)?;
+        return Ok(Meant { number: host, inside: Some((address, inside)) });
+    }
     if text == "auto" && named {
-        return Ok(Meant::Auto);
+        return Ok(Meant { number: None, inside: None });
     }
     if text == "auto" {
         let fault = Fault::new(Code::BadPort, "an automatic port needs a name");
         return Err(fault.hint("write `ports: { http: auto }`"));
     }
     if text.contains(':') {
-        let fault = Fault::new(Code::NotYet, format!("`{text}`: ports of containers are not supported yet"));
+        let fault = Fault::new(Code::Contradiction, format!("`{text}` is a port of a container"));
         return Err(fault.hint("a process listens by itself: write the port that it listens on, as `3000`"));
     }
     if let Some(bare) = text.strip_suffix("/tcp") {
         let fault = Fault::new(Code::BadPort, format!("`{text}` is no port"));
         return Err(fault.hint(format!("write `{bare}`: all ports are TCP ports")));
     }
-    values::port(text).map(Meant::Number)
+    values::port(text).map(|number| Meant { number: Some(number), inside: None })
+}
+
+/// What an automatic port is called among those of its service: by its name, else by the port inside.
+fn auto_name(entry: &PortEntry, meant: &Meant) -> String {
+    let inside = || meant.inside.map(|(_, port)| port.to_string()).unwrap_or_default();
+    entry.name.as_ref().map_or_else(inside, |name| name.value.to_string())
 }
 
 /// What the loader must choose, and what it must not choose. Faults are told by [`super::resolve`].
 pub(super) fn wanted(judge: &mut Judge<'_>, manifest: &Manifest) -> WantedPorts {
     let mut wanted = WantedPorts::default();
     for service in &manifest.services {
+        let in_container = service.settings.container.is_some();
         for entry in &service.settings.ports {
-            match (judge.value(&entry.value, |text| meant(text, entry.name.is_some())), &entry.name) {
-                (Some(Meant::Auto), Some(name)) => {
-                    wanted.auto.push((service.name.clone(), name.value.to_string()));
-                }
-                (Some(Meant::Number(port)), _) => {
+            let read = judge.value(&entry.value, |text| meant(text, entry.name.is_some(), in_container));
+            match read {
+                Some(Meant { number: Some(port), .. }) => {
                     wanted.declared.insert(port);
                 }
-                (Some(Meant::Auto), None) | (None, _) => {}
+                Some(meant) => wanted.auto.push((service.name.clone(), auto_name(entry, &meant))),
+                None => {}
             }
         }
     }
     wanted
 }
 
-/// The ports of one service with their places; those that are wrong are left out.
-pub(super) fn read(judge: &mut Judge<'_>, service: &Service) -> Vec<(PortPlan, Span)> {
-    let entries = service.settings.ports.iter();
-    entries.filter_map(|entry| Some((one(judge, &service.name, entry)?, entry.value.span))).collect()
+/// A port of a service, with its place.
+pub(super) struct StagePort {
+    pub(super) port: PortPlan,
+    /// Where it leads, in a container.
+    pub(super) publish: Option<PublishPlan>,
+    pub(super) span: Span,
 }
 
-fn one(judge: &mut Judge<'_>, service: &UnitName, entry: &PortEntry) -> Option<PortPlan> {
+/// The ports of one service with their places; those that are wrong are left out.
+pub(super) fn read(judge: &mut Judge<'_>, service: &Service) -> Vec<StagePort> {
+    let entries = service.settings.ports.iter();
+    entries.filter_map(|entry| one(judge, service, entry)).collect()
+}
+
+fn one(judge: &mut Judge<'_>, service: &Service, entry: &PortEntry) -> Option<StagePort> {
+    let in_container = service.settings.container.is_some();
+    let meant = judge.value(&entry.value, |text| meant(text, entry.name.is_some(), in_container))?;
+    let number = meant.number.or_else(|| chosen(judge, service, entry, &meant))?;
     let name = entry.name.as_ref().map(|name| name.value.to_string());
-    let number = match (judge.value(&entry.value, |text| meant(text, name.is_some()))?, &name) {
-        (Meant::Number(number), _) => number,
-        (Meant::Auto, name) => {
-            let key = auto_port_key(service, name.as_deref().unwrap_or_default());
-            let chosen = judge.context.auto_ports.get(&key).copied();
-            if chosen.is_none() {
-                let problem = Problem::at(Code::BadPort, entry.value.span, "no free port was found for this");
-                judge.problems.push(problem.hint("choose one yourself"));
-            }
-            chosen?
+    let publish = meant.inside.map(|(address, inside)| PublishPlan { address, host: number, inside });
+    Some(StagePort { port: PortPlan { name, number }, publish, span: entry.value.span })
+}
+
+/// The number that the loader chose for an automatic port.
+fn chosen(judge: &mut Judge<'_>, service: &Service, entry: &PortEntry, meant: &Meant) -> Option<u16> {
+    let key = auto_port_key(&service.name, &auto_name(entry, meant));
+    let chosen = judge.context.auto_ports.get(&key).copied();
+    if chosen.is_none() {
+        let problem = Problem::at(Code::BadPort, entry.value.span, "no free port was found for this");
+        judge.problems.push(problem.hint("choose one yourself"));
+    }
+    chosen
+}
+
+/// The ports as the unit has them: one number once, however many addresses it is published on.
+pub(super) fn of(stage: &[StagePort]) -> Vec<PortPlan> {
+    let mut ports: Vec<PortPlan> = Vec::with_capacity(stage.len());
+    for StagePort { port, .. } in stage {
+        if port.name.is_some() || !ports.contains(port) {
+            ports.push(port.clone());
         }
-    };
-    Some(PortPlan { name, number })
+    }
+    ports
 }
 
 /// Reports each port that two services (or one, twice) declare, unless no profile can bring both.
 pub(super) fn declared_once(judge: &mut Judge<'_>, manifest: &Manifest, stages: &[Stage]) {
-    let mut seen: HashMap<u16, Vec<(usize, Span)>> = HashMap::new();
+    let mut seen: HashMap<u16, Vec<(usize, &StagePort)>> = HashMap::new();
     for (index, (service, stage)) in manifest.services.iter().zip(stages).enumerate() {
-        for (port, span) in &stage.ports {
-            let earlier = seen.entry(port.number).or_default();
-            if let Some((other, first)) = earlier.iter().find(|(other, _)| together(&stages[*other], stage)) {
+        for port in &stage.ports {
+            let earlier = seen.entry(port.port.number).or_default();
+            let clash = |(other, before): &&(usize, &StagePort)| {
+                if *other == index { collide(before, port) } else { stages[*other].can_meet(stage) }
+            };
+            if let Some((other, first)) = earlier.iter().find(clash) {
                 let owner = &manifest.services[*other].name;
-                let message = format!("port {} is declared twice", port.number);
-                let hint = "two services cannot listen on one port; a free one is `{ http: auto }`";
-                let problem =
-                    Problem::at(Code::PortTwice, *span, message).note(format!("by `{}`", service.name));
-                judge.problems.push(problem.label(*first, format!("by `{owner}`")).hint(hint));
+                let message = format!("port {} is declared twice", port.port.number);
+                let free = if port.publish.is_some() { "`auto:…`" } else { "`{ http: auto }`" };
+                let hint = format!("two services cannot listen on one port; a free one is {free}");
+                let problem = Problem::at(Code::PortTwice, port.span, message);
+                let problem = problem.note(format!("by `{}`", service.name));
+                judge.problems.push(problem.label(first.span, format!("by `{owner}`")).hint(hint));
             // A few are enough to find a conflict; all of them would make many services quadratic.
             } else if earlier.len() < 8 {
-                earlier.push((index, *span));
+                earlier.push((index, port));
             }
         }
     }
 }
 
-/// Whether both can run at once: stand-ins with profiles of their own may share a port.
-fn together(one: &Stage, other: &Stage) -> bool {
-    one.profiles.is_empty() || other.profiles.is_empty() || !one.profiles.is_disjoint(&other.profiles)
+/// Whether two ports of one service are the same: a container can be published on one number of several addresses.
+fn collide(one: &StagePort, other: &StagePort) -> bool {
+    let (Some(one), Some(other)) = (one.publish, other.publish) else { return true };
+    let (a, b) = (one.address, other.address);
+    a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
 }

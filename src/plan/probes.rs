@@ -20,39 +20,52 @@ pub(super) struct Asked {
     pub(super) health: Option<HealthPlan>,
 }
 
-/// The gate is `ready`, or else `health`.
-pub(super) fn read(
-    judge: &mut Judge<'_>,
-    ready: Option<&Check>,
-    health: Option<&Check>,
-    ports: &[PortPlan],
-) -> Asked {
-    let gate = ready.map(|check| probes(judge, "ready", check, ports));
+/// What is asked of a unit, as written.
+pub(super) struct Questions<'q> {
+    pub(super) ready: Option<&'q Check>,
+    pub(super) health: Option<&'q Check>,
+    pub(super) ports: &'q [PortPlan],
+    pub(super) of_container: bool,
+    pub(super) of_task: bool,
+}
+
+/// The gate is `ready`, or else `health`; of a container it is what its image says, where nothing else is asked.
+pub(super) fn read(judge: &mut Judge<'_>, asked: &Questions<'_>) -> Asked {
+    let own = asked.of_container && !asked.of_task;
+    let nothing = Check::default();
+    let gate = asked.ready.map(|check| probes(judge, "ready", check, asked));
     let ready_timeout =
-        judge.maybe(ready.and_then(|check| check.timeout.as_ref()), values::positive_duration);
-    let Some(check) = health else {
+        judge.maybe(asked.ready.and_then(|check| check.timeout.as_ref()), values::positive_duration);
+    let Some(check) = asked.health.or(own.then_some(&nothing)) else {
         let gate_timeout = ready_timeout.unwrap_or(TIMEOUT);
         return Asked { gate: gate.unwrap_or_default(), gate_timeout, health: None };
     };
-    let asked = probes(judge, "health", check, ports);
+    let mut questions = probes(judge, "health", check, asked);
+    if own && questions.is_empty() {
+        questions.push(Probe::Own);
+    }
     let timeout = judge.maybe(check.timeout.as_ref(), values::positive_duration).unwrap_or(TIMEOUT);
     // A line in the log and READY=1 are told once: as a health check they can never fail again.
     let lasting = |probe: &&Probe| !matches!(probe, Probe::Log(_) | Probe::Notify);
-    let plan = HealthPlan {
-        probes: asked.iter().filter(lasting).cloned().collect(),
+    let mut plan = HealthPlan {
+        probes: questions.iter().filter(lasting).cloned().collect(),
         interval: judge.maybe(check.interval.as_ref(), values::positive_duration).unwrap_or(INTERVAL),
         timeout,
         retries: judge.maybe(check.retries.as_ref(), values::count).unwrap_or(RETRIES),
         start_period: judge.maybe(check.start_period.as_ref(), values::duration).unwrap_or_default(),
         restart_on_failure: judge.maybe(check.on_failure.as_ref(), values::on_failure).unwrap_or(false),
     };
+    if own && plan.probes.is_empty() {
+        plan.probes.push(Probe::Own);
+    }
     let gate_timeout = ready_timeout.unwrap_or(timeout);
     let health = (!plan.probes.is_empty()).then_some(plan);
-    Asked { gate: gate.unwrap_or(asked), gate_timeout, health }
+    Asked { gate: gate.unwrap_or(questions), gate_timeout, health }
 }
 
-fn probes(judge: &mut Judge<'_>, key: &str, check: &Check, ports: &[PortPlan]) -> Vec<Probe> {
+fn probes(judge: &mut Judge<'_>, key: &str, check: &Check, asked: &Questions<'_>) -> Vec<Probe> {
     let mut probes = Vec::new();
+    probes.extend(check.image.map(|_| Probe::Own));
     let http = check.http.as_ref().and_then(|url| http(judge, check, url));
     probes.extend(http.map(Probe::Http));
     let tcp = judge.maybe(check.tcp.as_ref(), address::tcp);
@@ -60,15 +73,27 @@ fn probes(judge: &mut Judge<'_>, key: &str, check: &Check, ports: &[PortPlan]) -
     let exec = check.exec.as_ref().and_then(|command| judge.command("exec", command));
     probes.extend(exec.map(Probe::Exec));
     probes.extend(check.log.as_ref().and_then(|pattern| judge.regex(pattern)).map(Probe::Log));
-    probes.extend(check.notify.then_some(Probe::Notify));
-    let port = judge.maybe(check.port.as_ref(), |text| own_port(text, ports));
+    probes.extend(check.notify.map(|_| Probe::Notify));
+    let port = judge.maybe(check.port.as_ref(), |text| own_port(text, asked.ports));
     probes.extend(port.map(Probe::Port));
-    complain(judge, key, check);
+    complain(judge, key, check, asked);
     probes
 }
 
 /// A check that asks nothing, or says how to ask by HTTP without a URL.
-fn complain(judge: &mut Judge<'_>, key: &str, check: &Check) {
+fn complain(judge: &mut Judge<'_>, key: &str, check: &Check, asked: &Questions<'_>) {
+    let misplaced = if asked.of_container {
+        check
+            .notify
+            .map(|span| (span, "nobody outside hears what a container notifies", "ask by `log` or `http`"))
+    } else {
+        check.image.map(|span| {
+            (span, "there is no image whose check could be asked", "ask by `http`, `tcp` or `exec`")
+        })
+    };
+    if let Some((span, message, hint)) = misplaced {
+        judge.problems.push(Problem::at(Code::Contradiction, span, message).hint(hint));
+    }
     if check.broken {
         return;
     }
@@ -89,9 +114,12 @@ fn complain(judge: &mut Judge<'_>, key: &str, check: &Check) {
         || check.tcp.is_some()
         || check.exec.is_some()
         || check.log.is_some()
-        || check.notify
+        || check.notify.is_some()
+        || check.image.is_some()
         || check.port.is_some();
-    if !asks {
+    // Of a container the check of its image is meant: only how often and what follows is said.
+    let of_image = asked.of_container && key == "health";
+    if !asks && !of_image {
         let problem = Problem::at(Code::Missing, check.at, format!("`{key}` asks nothing"));
         judge.problems.push(problem.hint("add one of http, tcp, exec, log, notify, port"));
     }

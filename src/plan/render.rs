@@ -10,8 +10,8 @@ use crate::manifest::emit;
 use super::substitute::escape;
 use super::unit::is_own_name;
 use super::{
-    BodyMatch, CommandPlan, Condition, Dependency, HealthPlan, HttpProbe, Plan, PortPlan, Probe,
-    RestartPolicy, SweepScope, UnitPlan, secrets,
+    BodyMatch, CommandPlan, Condition, Dependency, HealthPlan, HttpProbe, Plan, Probe, RestartPolicy,
+    SweepScope, UnitPlan, render_container, secrets,
 };
 
 /// The plan as YAML that is itself a manifest (`devstack config`): every default is written out, `${…}` is replaced,
@@ -34,7 +34,7 @@ pub fn render_yaml(plan: &Plan, show_secrets: bool) -> String {
 }
 
 /// Plain data that keeps the order of its keys.
-enum Yaml {
+pub(super) enum Yaml {
     Text(String),
     Number(u64),
     True,
@@ -42,7 +42,7 @@ enum Yaml {
     Map(Fields),
 }
 
-type Fields = Vec<(String, Yaml)>;
+pub(super) type Fields = Vec<(String, Yaml)>;
 
 impl Serialize for Yaml {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -62,20 +62,20 @@ impl Serialize for Yaml {
     }
 }
 
-fn field(key: &str, value: Yaml) -> (String, Yaml) {
+pub(super) fn field(key: &str, value: Yaml) -> (String, Yaml) {
     (key.to_owned(), value)
 }
 
-struct Writer {
+pub(super) struct Writer {
     show_secrets: bool,
 }
 
 impl Writer {
-    fn text(&self, text: &str) -> Yaml {
+    pub(super) fn text(&self, text: &str) -> Yaml {
         Yaml::Text(if self.show_secrets { escape(text) } else { escape(&secrets::text(text)) })
     }
 
-    fn named(&self, name: &str, value: &str) -> (String, Yaml) {
+    pub(super) fn named(&self, name: &str, value: &str) -> (String, Yaml) {
         let shown = if self.show_secrets { value.to_owned() } else { secrets::value(name, value) };
         field(name, Yaml::Text(escape(&shown)))
     }
@@ -85,24 +85,28 @@ impl Writer {
             UnitKind::Service => "service",
             UnitKind::Task => "task",
         };
-        let mut fields = vec![
-            field("type", self.text(kind)),
-            field("command", self.command(&unit.command)),
-            field("working_dir", self.text(&unit.working_dir.display().to_string())),
-        ];
+        let mut fields = vec![field("type", self.text(kind))];
+        if let Some(container) = &unit.container {
+            self.container(container, &mut fields);
+        } else {
+            fields.push(field("command", self.command(&unit.command)));
+            fields.push(field("working_dir", self.text(&unit.working_dir.display().to_string())));
+        }
         let own = unit.environment.iter().filter(|(name, _)| !is_own_name(name));
         fields.push(field(
             "environment",
             Yaml::Map(own.map(|(name, value)| self.named(name, value)).collect()),
         ));
         fields.extend(unit.user.as_ref().map(|user| field("user", self.text(user))));
-        fields.push(field("ports", ports(&unit.ports)));
+        fields.push(field("ports", ports(unit)));
         let arrows = unit.depends_on.iter().map(|arrow| self.arrow(arrow)).collect();
         fields.push(field("depends_on", Yaml::Map(arrows)));
         self.checks(unit, &mut fields);
         fields.push(field("start_timeout", duration(unit.start_timeout)));
         fields.push(field("restart", self.text(&restart(unit.restart))));
-        fields.push(field("stop_signal", self.text(&unit.stop.signal.to_string())));
+        if unit.container.is_none() {
+            fields.push(field("stop_signal", self.text(&unit.stop.signal.to_string())));
+        }
         fields.push(field("stop_grace_period", duration(unit.stop.grace)));
         if unit.ends_with_supervisor {
             fields.push(field("on_supervisor_exit", self.text("stop")));
@@ -189,16 +193,20 @@ impl Writer {
     }
 }
 
-fn ports(ports: &[PortPlan]) -> Yaml {
-    let number = |port: &PortPlan| Yaml::Number(port.number.into());
-    let named: Option<Fields> = ports.iter().map(|port| Some((port.name.clone()?, number(port)))).collect();
-    match named {
-        Some(named) if !ports.is_empty() => Yaml::Map(named),
-        Some(_) | None => Yaml::List(ports.iter().map(number).collect()),
+fn ports(unit: &UnitPlan) -> Yaml {
+    let numbers = unit.ports.iter().map(|port| Yaml::Number(port.number.into()));
+    let values: Vec<Yaml> = match &unit.container {
+        Some(container) => container.publish.iter().map(render_container::port).collect(),
+        None => numbers.collect(),
+    };
+    let names: Option<Vec<String>> = unit.ports.iter().map(|port| port.name.clone()).collect();
+    match names {
+        Some(names) if !names.is_empty() => Yaml::Map(names.into_iter().zip(values).collect()),
+        Some(_) | None => Yaml::List(values),
     }
 }
 
-fn address(host: &str, port: u16) -> String {
+pub(super) fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
@@ -220,7 +228,7 @@ fn duration(span: Duration) -> Yaml {
     Yaml::Text(if text.is_empty() { "0s".to_owned() } else { text })
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let units = [(30, "G"), (20, "M"), (10, "K")];
     let whole = units.iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
     whole.map_or(format!("{bytes}B"), |(shift, unit)| format!("{}{unit}", bytes >> shift))

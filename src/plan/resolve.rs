@@ -10,7 +10,8 @@ use super::order::order;
 use super::ports::{self, PortTable};
 use super::unit::{self, Common, Shared, Stage};
 use super::{
-    Context, Dependency, EnvFileError, Plan, Secrets, SweepPlan, SweepScope, UnitPlan, WantedPorts, values,
+    Context, Dependency, EnvFileError, Plan, Secrets, SweepPlan, SweepScope, UnitPlan, WantedPorts,
+    contained, values,
 };
 
 /// Longest cycle that is shown whole.
@@ -22,8 +23,9 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
     judge_dotenv(&mut judge, manifest);
     let environment = stack_environment(&mut judge, manifest);
     let stack = name(&mut judge, manifest);
+    let engine = contained::engine(&mut judge, manifest);
     let stages: Vec<Stage> =
-        manifest.services.iter().map(|service| Stage::read(&mut judge, service)).collect();
+        manifest.services.iter().map(|service| Stage::read(&mut judge, service, engine)).collect();
     ports::declared_once(&mut judge, manifest, &stages);
     judge.ports = port_table(manifest, &stages);
     let environment: unit::Layer =
@@ -35,6 +37,7 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
     for (service, stage) in manifest.services.iter().zip(&stages) {
         units.push(unit::read(&mut judge, service, stage, &common));
     }
+    contained::named_once(&mut judge, manifest, &stages, &units);
     let needs = dependencies(&mut judge, manifest, &stages, &mut units);
     let sweep = sweep(&mut judge, manifest);
     let start_order = order(&needs).unwrap_or_else(|cycles| {
@@ -140,7 +143,7 @@ fn judge_dotenv(judge: &mut Judge<'_>, manifest: &Manifest) {
 fn port_table<'m>(manifest: &'m Manifest, stages: &[Stage]) -> PortTable<'m> {
     let known = manifest.services.iter().zip(stages).map(|(service, stage)| {
         let whole = stage.ports.len() == service.settings.ports.len();
-        let ports = whole.then(|| stage.ports.iter().map(|(port, _)| port.clone()).collect());
+        let ports = whole.then(|| ports::of(&stage.ports));
         (service.name.as_str(), ports)
     });
     let broken = manifest.broken.iter().map(|name| (name.as_str(), None));

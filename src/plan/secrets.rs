@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{BodyMatch, CommandPlan, Plan, Probe};
+use super::{BodyMatch, CommandPlan, Plan, Probe, UnitPlan};
 
 /// Stands for what is not shown.
 const MASK: &str = "********";
@@ -89,6 +89,8 @@ pub fn masked(mut plan: Plan, show: bool) -> Plan {
     }
     for unit in &mut plan.units {
         unit.environment.iter_mut().for_each(|(name, held)| *held = value(name, held));
+        let args = build_args(unit);
+        args.for_each(|(name, held)| *held = value(name, held));
         let health = unit.health.iter_mut().flat_map(|health| &mut health.probes);
         for probe in unit.gate.iter_mut().chain(health) {
             if let Probe::Http(http) = probe {
@@ -100,11 +102,22 @@ pub fn masked(mut plan: Plan, show: bool) -> Plan {
     plan
 }
 
+fn build_args(unit: &mut UnitPlan) -> impl Iterator<Item = &mut (String, String)> {
+    unit.container
+        .iter_mut()
+        .filter_map(|container| container.build.as_mut())
+        .flat_map(|build| &mut build.args)
+}
+
 /// Every text of a plan that is free: neither a name nor a path.
 fn each_text(plan: &mut Plan, see: &mut impl FnMut(&mut String)) {
     plan.sweep.patterns.iter_mut().for_each(&mut *see);
     for unit in &mut plan.units {
         each_word(&mut unit.command, see);
+        if let Some(container) = &mut unit.container {
+            container.command.iter_mut().chain(container.entrypoint.iter_mut().flatten()).for_each(&mut *see);
+        }
+        build_args(unit).for_each(|(_, held)| see(held));
         unit.stop.command.iter_mut().for_each(|command| each_word(command, see));
         unit.environment.values_mut().chain(unit.labels.values_mut()).for_each(&mut *see);
         let health = unit.health.iter_mut().flat_map(|health| &mut health.probes);

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{Signal, UnitKind};
-use crate::manifest::{Arrow, Code, Problem, Service, Settings, Span, Variable};
+use crate::manifest::{Arrow, Code, Problem, Service, Settings, Variable};
 
 use super::definition::definition;
 use super::judge::{Judge, absolute};
-use super::probes::{self, Asked};
+use super::ports::{self, StagePort};
+use super::probes::{self, Asked, Questions};
 use super::{
-    CommandPlan, Condition, Dependency, LogPlan, PortPlan, RestartPolicy, StopPlan, UnitPlan, ports, values,
+    CommandPlan, Condition, Dependency, EngineKind, LogPlan, PortPlan, RestartPolicy, StopPlan, UnitPlan,
+    contained, values,
 };
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -24,17 +26,25 @@ pub(super) struct Stage {
     pub(super) kind: UnitKind,
     pub(super) profiles: BTreeSet<String>,
     /// With their places; those that are wrong are left out.
-    pub(super) ports: Vec<(PortPlan, Span)>,
+    pub(super) ports: Vec<StagePort>,
+    /// Whose command is used, if it is a container.
+    pub(super) engine: EngineKind,
 }
 
 impl Stage {
-    pub(super) fn read(judge: &mut Judge<'_>, service: &Service) -> Self {
+    pub(super) fn read(judge: &mut Judge<'_>, service: &Service, engine: EngineKind) -> Self {
         let settings = &service.settings;
         Self {
             kind: judge.maybe(settings.kind.as_ref(), values::kind).unwrap_or_default(),
             profiles: settings.profiles.iter().filter_map(|text| judge.filled("profiles", text)).collect(),
             ports: ports::read(judge, service),
+            engine,
         }
+    }
+
+    /// Whether both can run at once: stand-ins with profiles of their own may share a port.
+    pub(super) fn can_meet(&self, other: &Self) -> bool {
+        self.profiles.is_empty() || other.profiles.is_empty() || !self.profiles.is_disjoint(&other.profiles)
     }
 }
 
@@ -146,16 +156,33 @@ pub(super) fn read(
     let own = Shared::read(judge, settings);
     let defaults = &common.defaults;
     judge.spend(common.bytes, service.at);
-    if settings.command.is_none() && !settings.has_command {
+    let container = settings.container.as_deref();
+    if settings.command.is_none() && !settings.has_command && container.is_none() {
         let message = format!("service `{}` has no `command`", service.name);
-        judge.problems.push(Problem::at(Code::NoCommand, service.at, message).hint("add `command: …`"));
+        let problem = Problem::at(Code::NoCommand, service.at, message);
+        judge.problems.push(problem.hint("add `command: …`, or `image: …` for a container"));
     }
-    let ports: Vec<PortPlan> = stage.ports.iter().map(|(port, _)| port.clone()).collect();
+    let ports = ports::of(&stage.ports);
     contradictions(judge, service, stage, own.restart);
-    let Asked { gate, gate_timeout, health } =
-        probes::read(judge, settings.ready.as_deref(), settings.health.as_deref(), &ports);
-    let command = settings.command.as_ref().and_then(|command| judge.command("command", command));
-    let environment = environment(judge, service, common, &own, &ports);
+    let asked = Questions {
+        ready: settings.ready.as_deref(),
+        health: settings.health.as_deref(),
+        ports: &ports,
+        of_container: container.is_some(),
+        of_task: stage.kind == UnitKind::Task,
+    };
+    let Asked { gate, gate_timeout, health } = probes::read(judge, &asked);
+    let told = if container.is_some() { Layer::new() } else { port_variables(&ports) };
+    let environment = environment(judge, service, common, &own, &told);
+    let (command, container) = match container {
+        Some(keys) => {
+            let plan = contained::read(judge, service, keys, stage, common.stack);
+            let plan = plan.map(Box::new);
+            (plan.as_deref().map(contained::shown), plan)
+        }
+        None => (settings.command.as_ref().and_then(|command| judge.command("command", command)), None),
+    };
+    let of_machine = container.is_none();
     // `always` as a default is meant for services: a task that is done is done.
     let default_restart =
         defaults.restart.filter(|policy| !(stage.kind == UnitKind::Task && *policy == RestartPolicy::Always));
@@ -165,13 +192,14 @@ pub(super) fn read(
         name: service.name.clone(),
         kind: stage.kind,
         command: command?,
-        container: None,
+        container,
         working_dir: own
             .working_dir
             .or_else(|| defaults.working_dir.clone())
+            .filter(|_| of_machine)
             .unwrap_or_else(|| judge.context.dir.clone()),
         environment,
-        user: own.user.or_else(|| defaults.user.clone()),
+        user: own.user.or_else(|| defaults.user.clone()).filter(|_| of_machine),
         ports,
         depends_on: Vec::new(),
         gate,
@@ -180,9 +208,10 @@ pub(super) fn read(
         start_timeout: own.start_timeout.or(defaults.start_timeout).unwrap_or(START_TIMEOUT),
         restart: own.restart.or(default_restart).unwrap_or_default(),
         stop: StopPlan {
-            signal: own.signal.or(defaults.signal).unwrap_or(Signal::TERM),
+            // The shim that stands for a container is asked; what the container itself is asked by, it is told.
+            signal: own.signal.or(defaults.signal).filter(|_| of_machine).unwrap_or(Signal::TERM),
             grace: own.grace.or(defaults.grace).unwrap_or(GRACE),
-            command: own.stop_command.or_else(|| defaults.stop_command.clone()),
+            command: own.stop_command.or_else(|| defaults.stop_command.clone()).filter(|_| of_machine),
         },
         ends_with_supervisor: own.ends_with_supervisor.or(defaults.ends_with_supervisor).unwrap_or_default(),
         logs: LogPlan {
@@ -222,7 +251,7 @@ fn environment(
     service: &Service,
     common: &Common<'_>,
     own: &Shared,
-    ports: &[PortPlan],
+    ports: &Layer,
 ) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::new();
     if judge.is_spent() {
@@ -238,7 +267,7 @@ fn environment(
     };
     put(&common.environment);
     put(&common.defaults.environment);
-    put(&port_variables(ports));
+    put(ports);
     put(&own.environment);
     environment.insert("DEVSTACK_STACK".to_owned(), common.stack.to_owned());
     environment.insert("DEVSTACK_SERVICE".to_owned(), service.name.to_string());

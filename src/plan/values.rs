@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{Signal, UnitKind};
 use crate::manifest::{Code, nearest};
 
-use super::{Condition, RestartPolicy, SweepScope};
+use super::{Condition, PullPolicy, RestartPolicy, SweepScope};
 
 /// Why a text is not the value that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,6 +207,41 @@ pub(super) fn on_supervisor_exit(text: &str) -> Result<bool, Fault> {
         "keep" => Ok(false),
         "stop" => Ok(true),
         other => Err(word(other, "`on_supervisor_exit`", &["keep", "stop"])),
+    }
+}
+
+/// When an image is fetched. `builds` says that the manifest tells how it is built.
+pub(super) fn pull_policy(text: &str, builds: bool) -> Result<PullPolicy, Fault> {
+    match text {
+        "missing" | "if_not_present" => Ok(PullPolicy::Missing),
+        "always" => Ok(PullPolicy::Always),
+        "never" => Ok(PullPolicy::Never),
+        "build" if builds => Ok(PullPolicy::Always),
+        "build" => Err(Fault::new(Code::Contradiction, "there is no `build` that would make this image")
+            .hint("add `build: DIRECTORY`, or write `missing`, `always` or `never`")),
+        other => Err(word(other, "`pull_policy`", &["missing", "always", "never", "build"])),
+    }
+}
+
+/// What a long volume says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VolumeKind {
+    /// A path of this machine.
+    Bind,
+    /// A volume of the engine.
+    Volume,
+}
+
+/// `bind` or `volume`.
+pub(super) fn volume_kind(text: &str) -> Result<VolumeKind, Fault> {
+    match text {
+        "bind" => Ok(VolumeKind::Bind),
+        "volume" => Ok(VolumeKind::Volume),
+        "tmpfs" | "npipe" | "cluster" | "image" => {
+            let fault = Fault::new(Code::NotYet, format!("a volume of type `{text}` is not supported yet"));
+            Err(fault.hint("it can be `bind` or `volume`"))
+        }
+        other => Err(word(other, "type of a volume", &["bind", "volume"])),
     }
 }
 

@@ -182,3 +182,22 @@ fn the_previous_ports_are_asked_for_by_name_and_path_and_only_if_needed() {
     load_with(&Where::Exactly(dir.path().join("none.yaml")), |_, _| panic!("nothing to ask for"))
         .expect("loads");
 }
+
+#[test]
+fn the_engine_is_the_one_that_is_installed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = |name: &str| dir.path().join(name);
+    let install = |engine: &str| {
+        std::fs::create_dir_all(place(engine)).expect("made");
+        std::fs::write(place(engine).join(engine), "").expect("written");
+    };
+    let found = |dirs: &[&str]| {
+        let dirs = std::env::join_paths(dirs.iter().map(|dir| place(dir))).expect("a path");
+        installed_engine(&dirs)
+    };
+    install("docker");
+    install("podman");
+    assert_eq!(found(&["podman"]), EngineKind::Podman);
+    assert_eq!(found(&["podman", "docker"]), EngineKind::Docker);
+    assert_eq!(found(&["nowhere"]), EngineKind::Docker);
+}

@@ -1,7 +1,7 @@
 //! `ready` and `health`: kinds of questions, and how they are asked.
 
 use crate::manifest::node::{Entry, Kind, Node};
-use crate::manifest::{Body, Check, Code, Problem, Text, Variable};
+use crate::manifest::{Body, Check, Code, Problem, Span, Text, Variable};
 
 use super::reader::{Line, Reader, Use};
 
@@ -11,7 +11,8 @@ const KINDS: &[Line<Check>] = &[
     ("tcp", Use::Read(|r, c, e| c.tcp = r.text(e))),
     ("exec", Use::Read(|r, c, e| c.exec = r.command(e))),
     ("log", Use::Read(|r, c, e| c.log = r.text(e))),
-    ("notify", Use::Read(notify)),
+    ("notify", Use::Read(|r, c, e| c.notify = r.switch(e))),
+    ("image", Use::Read(|r, c, e| c.image = r.switch(e))),
     ("port", Use::Read(|r, c, e| c.port = r.text(e))),
     ("timeout", Use::Read(|r, c, e| c.timeout = r.text(e))),
 ];
@@ -71,18 +72,17 @@ fn http(reader: &mut Reader<'_>, check: &mut Check, entry: &Entry) {
     }
 }
 
-fn notify(reader: &mut Reader<'_>, check: &mut Check, entry: &Entry) {
-    match reader.boolean(entry) {
-        Some(true) => check.notify = true,
-        Some(false) => {
-            let problem = Problem::at(Code::BadValue, entry.value.span, "`notify: false` asks for nothing");
-            reader.report(problem.hint("remove it"));
-        }
-        None => {}
-    }
-}
-
 impl Reader<'_> {
+    /// A question that is only asked or not: its place, where it is.
+    fn switch(&mut self, entry: &Entry) -> Option<Span> {
+        if self.boolean(entry)? {
+            return Some(entry.key.span);
+        }
+        let message = format!("`{}: false` asks for nothing", entry.key.value);
+        self.report(Problem::at(Code::BadValue, entry.value.span, message).hint("remove it"));
+        None
+    }
+
     /// One code or range, or a list of them.
     fn status(&mut self, entry: &Entry) -> Vec<Text> {
         match &entry.value.kind {

@@ -1,6 +1,7 @@
 //! From the tree to a [`Manifest`]: every key is known, of the right shape, and read by exactly one line of a table.
 
 mod check;
+mod container;
 mod reader;
 mod service;
 mod stack;

@@ -39,9 +39,13 @@ const FOREIGN: &[(&str, &str)] = &[
     ("healthcheck", "health"),
     ("is_daemon", "type"),
     ("liveness_probe", "health"),
+    ("name", "container_name"),
     ("needs", "depends_on"),
+    ("network_mode", "network"),
+    ("networks", "network"),
     ("port", "ports"),
     ("processes", "services"),
+    ("pull", "pull_policy"),
     ("readiness_probe", "ready"),
     ("run", "command"),
     ("script", "command"),
@@ -77,7 +81,7 @@ impl Reader<'_> {
         strangers.any(|name| !self.problems.worth_a_hint() || meant(name, table) == Some(wanted))
     }
 
-    fn not_yet(&mut self, key: &Text) {
+    pub(super) fn not_yet(&mut self, key: &Text) {
         let name = &key.value;
         let problem = Problem::at(Code::NotYet, key.span, format!("`{name}` is not supported yet"));
         self.report(problem.hint(format!("remove it, or keep it for later as `x-{name}`")));

@@ -3,8 +3,8 @@
 use crate::manifest::node::{Entry, Kind, Node};
 use crate::manifest::{Arrow, Code, PortEntry, Problem, Settings, Text};
 
-use super::check;
 use super::reader::{Line, Reader, Use, wrong};
+use super::{check, container};
 
 /// Keys of a service that also make sense for all of them.
 const SHARED: &[Line<Settings>] = &[
@@ -20,11 +20,13 @@ const SHARED: &[Line<Settings>] = &[
     ("on_supervisor_exit", Use::Read(|r, s, e| s.on_supervisor_exit = r.text(e))),
     ("labels", Use::Read(|r, s, e| s.labels = r.variables(e))),
     ("logs", Use::Read(logs)),
-    ("limits", Use::NotYet),
     ("tty", Use::NotYet),
     ("watch", Use::NotYet),
     ("hooks", Use::NotYet),
 ];
+
+/// What is not there yet as a default.
+const DEFAULTS: &[Line<Settings>] = &[("limits", Use::NotYet)];
 
 /// Keys of one service only.
 const OWN: &[Line<Settings>] = &[
@@ -43,17 +45,6 @@ const OWN: &[Line<Settings>] = &[
     ("profiles", Use::Read(|r, s, e| s.profiles = r.texts(e))),
 ];
 
-/// Keys that make a service a container.
-const CONTAINER: &[Line<Settings>] = &[
-    ("image", Use::NotYet),
-    ("build", Use::NotYet),
-    ("volumes", Use::NotYet),
-    ("pull_policy", Use::NotYet),
-    ("network", Use::NotYet),
-    ("entrypoint", Use::NotYet),
-    ("context", Use::NotYet),
-];
-
 const LOGS: &[Line<Settings>] = &[
     ("max_size", Use::Read(|r, s, e| s.log_size = r.text(e))),
     ("max_files", Use::Read(|r, s, e| s.log_files = r.text(e))),
@@ -69,15 +60,10 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, settings: &mut Settin
         return false;
     }
     let Some(entries) = reader.map(name, &entry.value) else { return false };
-    let table = &[OWN, SHARED, CONTAINER];
+    let table = &[OWN, SHARED, container::KEYS];
     reader.entries(entries, "a service", table, settings);
     settings.has_command |= reader.misspelt("command", entries, table);
-    let is = |entry: &Entry, key: &str| &*entry.key.value == key;
-    if entries.iter().any(|entry| is(entry, "image") || is(entry, "build")) {
-        // It was told that containers are not there yet: what only they can have is no further problem.
-        settings.has_command = true;
-        settings.ports.clear();
-    }
+    container::belongs(reader, name, entries, settings);
     true
 }
 
@@ -85,14 +71,17 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, settings: &mut Settin
 pub(super) fn defaults(reader: &mut Reader<'_>, entry: &Entry) -> Settings {
     let mut settings = Settings::default();
     let Some(entries) = reader.map("defaults", &entry.value) else { return settings };
-    let own = |entry: &&Entry| OWN.iter().any(|(key, _)| *key == &*entry.key.value);
+    let own = |entry: &&Entry| {
+        let key = &*entry.key.value;
+        key != "limits" && OWN.iter().chain(container::KEYS).any(|(own, _)| *own == key)
+    };
     for entry in entries.iter().filter(own) {
         let message = format!("`{}` cannot be a default", entry.key.value);
         let problem = Problem::at(Code::UnknownKey, entry.key.span, message);
         reader.report(problem.hint("write it in each service that needs it"));
     }
     let shared: Vec<Entry> = entries.iter().filter(|entry| !own(entry)).cloned().collect();
-    reader.entries(&shared, "`defaults`", &[SHARED], &mut settings);
+    reader.entries(&shared, "`defaults`", &[SHARED, DEFAULTS], &mut settings);
     settings
 }
 
