@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::args::{EventsArgs, Since};
 use super::exit::{CliError, Code};
 use super::place::{Place, Stack};
-use crate::domain::{Exit, UnitName, WallTime};
+use crate::domain::{ContainerState, ContainerStep, Exit, OwnHealth, UnitName, WallTime};
 use crate::machine::{Answer, Event, Request, Target};
 use crate::show::error::short;
 use crate::show::event::{clock as time_of_day, line};
@@ -94,6 +94,7 @@ fn unit_of(entry: &Entry) -> Option<&UnitName> {
             | Event::NotStarted { unit, .. }
             | Event::Gated { unit, .. }
             | Event::Checked { unit, .. }
+            | Event::Contained { unit, .. }
             | Event::Exited { unit, .. }
             | Event::StopCommandEnded { unit, .. }
             | Event::Examined { unit, .. } => Some(unit),
@@ -138,6 +139,31 @@ fn receipt_words(receipt: &Receipt) -> (Tone, String) {
     }
 }
 
+/// What became of a container; what is only on the way is shown while it is.
+fn contained_words(state: &ContainerState) -> (Tone, String) {
+    match (&state.trouble, &state.step, &state.health) {
+        (Some(trouble), _, _) => (Tone::Bad, trouble.to_string()),
+        (None, ContainerStep::Asking, _) => (Tone::Plain, "asks its container engine".to_owned()),
+        (None, ContainerStep::Pulling(how_far), _) => {
+            (Tone::Plain, format!("pulls its image {how_far}").trim_end().to_owned())
+        }
+        (None, ContainerStep::Building(last), _) => (Tone::Plain, format!("builds its image: {last}")),
+        (None, ContainerStep::Starting, _) => (Tone::Plain, "starts its container".to_owned()),
+        (None, ContainerStep::Running, OwnHealth::Healthy) => {
+            (Tone::Good, "its container is healthy".to_owned())
+        }
+        (None, ContainerStep::Running, OwnHealth::Unhealthy(last)) => {
+            (Tone::Bad, format!("its container is unhealthy: {last}"))
+        }
+        (None, ContainerStep::Running, _) => (Tone::Plain, "its container runs".to_owned()),
+        (None, ContainerStep::Stopping, _) => (Tone::Plain, "its container is asked to end".to_owned()),
+        (None, ContainerStep::Ended, _) if state.forced => {
+            (Tone::Warn, "its engine killed the container after its grace".to_owned())
+        }
+        (None, ContainerStep::Ended, _) => (Tone::Plain, "its container has ended".to_owned()),
+    }
+}
+
 fn event_words(event: &Event) -> Option<(Tone, String)> {
     let told = match event {
         Event::Requested { request, .. } => (Tone::Strong, request_words(request)),
@@ -167,9 +193,12 @@ fn event_words(event: &Event) -> Option<(Tone, String)> {
             let strays = text::count(strays.len(), "stray", "strays");
             (Tone::Plain, format!("{strays} found, {} left alone", left_alone.len()))
         }
-        Event::Verified { survivors, ports } => {
+        Event::Contained { state, .. } => contained_words(state),
+        Event::Verified { survivors, ports, containers } => {
             let held = ports.iter().filter(|port| !port.free).count();
+            let gone = containers.as_ref().is_none_or(|proof| proof.is_clean());
             match (survivors.len(), held) {
+                (0, 0) if !gone => (Tone::Bad, "verified: containers may be left".to_owned()),
                 (0, 0) => (Tone::Good, "verified: nothing is left".to_owned()),
                 (left, held) => (Tone::Bad, format!("verified: {left} left, {held} ports held")),
             }

@@ -204,6 +204,25 @@ pub enum MissingImage {
     Offline,
 }
 
+impl ContainerTrouble {
+    /// Whether another try would only meet the same: somebody has to change something first.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::NotInstalled { .. }
+            | Self::NotPermitted { .. }
+            | Self::NoSuchContext { .. }
+            | Self::NameTaken { .. }
+            | Self::PortTaken { .. }
+            | Self::NoImage { .. }
+            | Self::NotBuilt { .. }
+            | Self::NoSuchNetwork { .. }
+            | Self::NotExecutable { .. } => true,
+            Self::NotAnswering { .. } | Self::Removed | Self::Refused { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for ContainerTrouble {
     /// In one line; the command line has the long form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

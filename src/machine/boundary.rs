@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    DownReport, Ended, Exit, Failure, Life, PortHolder, PortStatus, ProcId, Signal, Survivor, UnitName,
-    UpReport,
+    ContainerState, ContainersProof, DownReport, Ended, Exit, Failure, Life, PortHolder, PortStatus, ProcId,
+    Signal, Survivor, UnitName, UpReport,
 };
 use crate::plan::{Plan, UnitPlan};
 
@@ -35,6 +35,8 @@ pub enum Event {
     Gated { unit: UnitName, life: Life, probe: usize, answer: Answer },
     /// One round of the health check was made.
     Checked { unit: UnitName, life: Life, answer: Answer },
+    /// What the shim of a container tells of it, at each change; the last before `Exited`.
+    Contained { unit: UnitName, life: Life, state: ContainerState },
     /// The leader ended. `tail` holds the last lines of its log.
     Exited { unit: UnitName, life: Life, exit: Exit, tail: Vec<String> },
     /// Nothing of the target is left: `ECHILD` from its keeper, or an empty cgroup, or (strays, dead keepers) two
@@ -58,7 +60,12 @@ pub enum Event {
     /// Answers [`Action::Seek`]: the strays that may be ended, and what only resembles ours.
     Sought { strays: Vec<Ended>, left_alone: Vec<Ended> },
     /// Answers [`Action::Verify`].
-    Verified { survivors: Vec<Survivor>, ports: Vec<PortStatus> },
+    Verified {
+        survivors: Vec<Survivor>,
+        ports: Vec<PortStatus>,
+        #[serde(default)]
+        containers: Option<Box<ContainersProof>>,
+    },
     /// A deadline has passed.
     Tick,
 }

@@ -9,7 +9,9 @@ use super::ladder::{Entry, Ladder};
 use super::turn::Turn;
 use super::unit::{Fact, Goal, Phase, StopOrder, Unit};
 use super::{Action, DownRequest, Reply, RequestId, Stack, Target};
-use crate::domain::{DownReport, Ended, EndedUnit, Moment, PortStatus, Signal, Survivor, UnitName};
+use crate::domain::{
+    ContainersProof, DownReport, Ended, EndedUnit, Moment, PortStatus, Signal, Survivor, UnitName,
+};
 
 /// How long strays may take, where the request says nothing.
 pub(super) const STRAY_GRACE: Duration = Duration::from_secs(10);
@@ -56,6 +58,7 @@ pub(super) struct Findings {
 pub(super) struct Verified {
     pub(super) survivors: Vec<Survivor>,
     pub(super) ports: Vec<PortStatus>,
+    pub(super) containers: Option<Box<ContainersProof>>,
 }
 
 /// Verifications, one at a time: their answers carry no name, so a second question waits for the first answer, even
@@ -125,16 +128,17 @@ impl Findings {
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let counted: u32 = rows.iter().map(|row| row.processes).sum();
         let deaf_members = deaf.len().saturating_sub(alive.len());
-        let forced = rows.iter().map(|row| row.deaf.len()).sum::<usize>();
+        let forced = rows.iter().map(forced_of).sum::<usize>();
+        let gone = verified.containers.as_ref().is_none_or(|proof| proof.is_clean());
         DownReport {
-            clean: proven && survivors.is_empty() && verified.ports.iter().all(|port| port.free),
+            clean: proven && gone && survivors.is_empty() && verified.ports.iter().all(|port| port.free),
             ended: counted.saturating_sub(count(deaf_members)) + count(swept.len()),
             forced: count(forced + swept.iter().filter(|stray| stray.forced).count()),
             survivors,
             ports: verified.ports,
+            containers: verified.containers,
             swept,
             left_alone,
-            containers: None,
             units: rows,
             seconds: (now - begun).as_secs_f64(),
         }
@@ -405,6 +409,12 @@ impl Stack {
             turn.act(Action::Reply { id, reply: Reply::Down(DownReport { seconds, ..report.clone() }) });
         }
     }
+}
+
+/// What took SIGKILL of a unit: processes of this machine, and the container, whose own are its engine's.
+fn forced_of(row: &EndedUnit) -> usize {
+    let container = row.container.as_ref().is_some_and(|container| container.forced);
+    row.deaf.len().max(usize::from(container))
 }
 
 /// Each process once, the first mention of it.

@@ -3,7 +3,9 @@
 use super::ladder::{Entry, Ladder};
 use super::restart::{self, Death, Next};
 use super::turn::Turn;
-use super::unit::{Checks, Ending, Fact, Fault, Phase, ProbeState, Rest, Run, StopOrder, Then, Unit};
+use super::unit::{
+    Checks, Ending, Fact, Fault, Phase, ProbeState, Rest, Run, StopOrder, Then, Unit, grace_of,
+};
 use super::{Action, Answer, words};
 use crate::domain::{Exit, Failure, Health, Moment, Survivor, UnitKind};
 
@@ -277,7 +279,9 @@ impl Unit {
     fn emptied(&mut self, ending: Ending, turn: &mut Turn) -> Phase {
         let Ending { run, ladder, then, exit, tail } = ending;
         turn.act(Action::Retire { unit: self.plan.name.clone(), life: self.life });
-        turn.rows.push(ladder.row(self.plan.name.clone(), exit.map(|(exit, _)| exit), turn.now));
+        let mut row = ladder.row(self.plan.name.clone(), exit.map(|(exit, _)| exit), turn.now);
+        row.container = self.ended_container(&row);
+        turn.rows.push(row);
         let (exit, at) = exit.unwrap_or((Exit::Unknown, turn.now));
         self.exit = Some(exit);
         let unhealthy = match then {
@@ -286,7 +290,8 @@ impl Unit {
             Then::Judge => None,
             Then::Heal { answer } => Some(answer),
         };
-        let death = Death { started: run.started, ready: run.ready, at, exit, tail, unhealthy };
+        let trouble = self.container.as_ref().and_then(|container| container.trouble.clone());
+        let death = Death { started: run.started, ready: run.ready, at, exit, tail, unhealthy, trouble };
         match restart::after(death, &self.plan, &mut self.deaths) {
             Next::Complete => {
                 self.ready_ms = Some(words::millis(at - run.started));
@@ -350,7 +355,7 @@ impl Unit {
             (false, Some(_)) => Entry::Command,
             (false, None) => Entry::Signal,
         };
-        let grace = order.grace.unwrap_or(self.plan.stop.grace);
+        let grace = grace_of(&self.plan, order.grace);
         let ladder = Ladder::begin(self.target(), self.plan.stop.signal, grace, entry, turn);
         Phase::Ending(Box::new(Ending {
             run,
@@ -364,7 +369,8 @@ impl Unit {
     /// The ladder, for a fault of its own.
     fn end(&self, run: Run, then: Then, turn: &mut Turn) -> Ending {
         let entry = if self.plan.stop.command.is_some() { Entry::Command } else { Entry::Signal };
-        let ladder = Ladder::begin(self.target(), self.plan.stop.signal, self.plan.stop.grace, entry, turn);
+        let grace = grace_of(&self.plan, None);
+        let ladder = Ladder::begin(self.target(), self.plan.stop.signal, grace, entry, turn);
         Ending { run, ladder, then, exit: None, tail: Vec::new() }
     }
 
@@ -378,8 +384,8 @@ impl Unit {
         turn: &mut Turn,
     ) -> Ending {
         self.exit = Some(exit);
-        let stop = &self.plan.stop;
-        let ladder = Ladder::begin(self.target(), stop.signal, stop.grace, Entry::Linger, turn);
+        let grace = grace_of(&self.plan, None);
+        let ladder = Ladder::begin(self.target(), self.plan.stop.signal, grace, Entry::Linger, turn);
         Ending { run, ladder, then, exit: Some((exit, turn.now)), tail }
     }
 

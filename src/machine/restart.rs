@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Exit, Failure, Moment, UnitKind};
+use crate::domain::{ContainerTrouble, Exit, Failure, Moment, UnitKind};
 use crate::plan::{RestartPolicy, UnitPlan};
 
 /// The pause after the first death; it doubles with each further one.
@@ -34,6 +34,8 @@ pub(super) struct Death {
     pub(super) tail: Vec<String>,
     /// The last answer of the health check, where it was ended for that.
     pub(super) unhealthy: Option<String>,
+    /// Why its container could not be had or kept, where that is what it died of.
+    pub(super) trouble: Option<ContainerTrouble>,
 }
 
 /// What follows.
@@ -62,6 +64,10 @@ pub(super) fn after(death: Death, plan: &UnitPlan, deaths: &mut Deaths) -> Next 
         }
     }
     deaths.note(&death);
+    if let Some(trouble) = death.trouble.as_ref().filter(|trouble| trouble.is_lasting()) {
+        // Another try would only hide the evidence.
+        return Next::Fail(Failure::Container { trouble: trouble.clone() });
+    }
     let most = match plan.restart {
         RestartPolicy::No if death.unhealthy.is_none() => return Next::Fail(exited(death)),
         RestartPolicy::OnFailure { max: Some(max) } => max.saturating_add(1),
@@ -75,13 +81,17 @@ fn pause(deaths: u32) -> Duration {
 }
 
 fn exited(death: Death) -> Failure {
+    if let Some(trouble) = death.trouble {
+        return Failure::Container { trouble };
+    }
     Failure::Exited { exit: death.exit, was_ready: death.ready.is_some(), tail: death.tail }
 }
 
 fn given_up(death: Death, deaths: Deaths) -> Failure {
     match death.unhealthy {
         Some(answer) => Failure::Unhealthy { answer, tail: death.tail },
-        None if deaths.count == 1 => exited(death),
+        // Why the last try failed says more than how often.
+        None if deaths.count == 1 || death.trouble.is_some() => exited(death),
         None => Failure::CrashLoop {
             deaths: deaths.count,
             within_ms: death.at.0.saturating_sub(deaths.since.0),

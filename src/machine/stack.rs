@@ -111,6 +111,12 @@ impl Stack {
                 self.tell(&unit, life, Fact::Gated { probe, answer }, turn);
             }
             Event::Checked { unit, life, answer } => self.tell(&unit, life, Fact::Checked { answer }, turn),
+            Event::Contained { unit, life, state } => {
+                // True in every phase, and moves none: it is shown, and its end will be judged by it.
+                if let Some(unit) = self.units.get_mut(&unit).filter(|unit| unit.life == life) {
+                    unit.container = Some(Box::new(state));
+                }
+            }
             Event::Exited { unit, life, exit, tail } => {
                 self.tell(&unit, life, Fact::Exited { exit, tail }, turn);
             }
@@ -131,7 +137,9 @@ impl Stack {
                 self.tell(&unit, life, Fact::Examined { listening, tail }, turn);
             }
             Event::Sought { strays, left_alone } => self.sought(strays, left_alone, turn),
-            Event::Verified { survivors, ports } => self.verified(Verified { survivors, ports }, turn),
+            Event::Verified { survivors, ports, containers } => {
+                self.verified(Verified { survivors, ports, containers }, turn);
+            }
             Event::Tick => self.tick(turn),
         }
     }

@@ -9,8 +9,14 @@ use super::ladder::Ladder;
 use super::restart::Deaths;
 use super::turn::Turn;
 use super::{Action, Adopted, Answer, Target};
-use crate::domain::{Exit, Failure, Health, Life, Moment, ProcId, Survivor, UnitKind, UnitName};
+use crate::domain::{
+    ContainerState, ContainerStep, EndedContainer, EndedUnit, Exit, Failure, Health, Life, Moment, ProcId,
+    Survivor, UnitKind, UnitName,
+};
 use crate::plan::UnitPlan;
+
+/// So much longer the ladder of a container's life waits than its engine does.
+pub(super) const ENGINE_LAG: Duration = Duration::from_secs(2);
 
 /// A unit and its present life.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +37,9 @@ pub(super) struct Unit {
     pub(super) restarts: u32,
     /// Milliseconds until the present life was ready.
     pub(super) ready_ms: Option<u64>,
+    /// What the shim told last of the container of the present life, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) container: Option<Box<ContainerState>>,
     pub(super) links: Links,
 }
 
@@ -204,6 +213,7 @@ impl Unit {
             deaths: Deaths::default(),
             restarts: 0,
             ready_ms: None,
+            container: None,
             links: Links::default(),
         }
     }
@@ -328,6 +338,7 @@ impl Unit {
         self.last = Life(self.last.0 + 1);
         self.life = self.last;
         self.ready_ms = None;
+        self.container = None;
         self.phase = Phase::Starting { stop: None };
         turn.act(Action::Start { plan: Arc::clone(&self.plan), life: self.life });
     }
@@ -351,7 +362,7 @@ impl Unit {
             Phase::Ending(mut ending) => {
                 ending.then = Then::Reach(order.goal);
                 if let Some(grace) = order.grace {
-                    ending.ladder.shorten(grace);
+                    ending.ladder.shorten(grace_of(&self.plan, Some(grace)));
                 }
                 if order.force {
                     ending.ladder.force(turn);
@@ -393,6 +404,7 @@ impl Unit {
         self.life = adopted.life;
         self.last = self.last.max(adopted.life);
         self.ready_ms = None;
+        self.container = None;
         // A task is never ready, whatever it is told as: it ends, or it is late.
         let ready = adopted.ready && self.plan.kind == UnitKind::Service;
         let run = Run { leader: adopted.leader, started: adopted.started, ready: ready.then_some(turn.now) };
@@ -420,6 +432,15 @@ impl Unit {
         };
     }
 
+    /// How its container was ended, where it is one.
+    pub(super) fn ended_container(&self, row: &EndedUnit) -> Option<EndedContainer> {
+        let name = self.plan.container.as_ref()?.name.clone();
+        let state = self.container.as_ref().filter(|state| state.id.is_some())?;
+        // Without a shim nobody asks it any more: its engine is told to kill it.
+        let without_shim = !row.deaf.is_empty() && state.step != ContainerStep::Ended;
+        Some(EndedContainer { name, forced: state.forced || without_shim })
+    }
+
     pub(super) fn target(&self) -> Target {
         Target::Life { unit: self.plan.name.clone(), life: self.life }
     }
@@ -431,6 +452,12 @@ impl Unit {
             Goal::Again(plan) => self.queue(plan),
         }
     }
+}
+
+/// How long its ladder waits before it kills. The engine does the killing of a container, and takes a moment for it.
+pub(super) fn grace_of(plan: &UnitPlan, ordered: Option<Duration>) -> Duration {
+    let grace = ordered.unwrap_or(plan.stop.grace);
+    if plan.container.is_some() { grace + ENGINE_LAG } else { grace }
 }
 
 impl StopOrder {

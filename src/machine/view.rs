@@ -4,7 +4,7 @@ use super::Stack;
 use super::order::{Holds, holds};
 use super::unit::{Phase, ProbeState, Rest, Run, Unit};
 use super::{request, words};
-use crate::domain::{Failure, Health, Moment, State, UnitView, WallTime};
+use crate::domain::{ContainerView, Failure, Health, Moment, State, UnitView, WallTime};
 
 impl Stack {
     /// Each unit in start order, without its processes; `boot` is the wall time of `Moment(0)`.
@@ -36,7 +36,10 @@ impl Stack {
             ready_ms: unit.ready_ms,
             ports: unit.plan.ports.iter().map(|port| port.number).collect(),
             labels: unit.plan.labels.clone(),
-            container: unit.plan.container.as_ref().map(|container| container.view()),
+            container: unit.plan.container.as_ref().map(|container| {
+                let state = unit.container.as_deref().cloned();
+                ContainerView { state, ..container.view() }
+            }),
             processes: Vec::new(),
         }
     }
@@ -45,6 +48,7 @@ impl Stack {
     fn note(&self, unit: &Unit, now: Moment) -> Option<String> {
         let note = match &unit.phase {
             Phase::Resting(Rest::Stopped | Rest::Completed) | Phase::Starting { stop: None } => None,
+            Phase::Gating { .. } if words::fetching(unit).is_some() => words::fetching(unit),
             Phase::Resting(Rest::Ended) => Some("ended by itself with exit 0".to_owned()),
             Phase::Resting(Rest::Failed(failure)) => Some(failed(failure)),
             Phase::Queued => self.waits_for(unit),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::unit::ProbeState;
+use super::unit::{ProbeState, Unit};
+use crate::domain::ContainerStep;
 use crate::plan::{CommandPlan, HttpProbe, Probe, UnitPlan};
 
 /// A duration in the unit of the reports.
@@ -24,6 +25,18 @@ pub(super) fn answers(plan: &UnitPlan, probes: &[ProbeState]) -> Vec<(String, St
         }
     }
     told
+}
+
+/// What is done for a container before it runs.
+pub(super) fn fetching(unit: &Unit) -> Option<String> {
+    let image = &unit.plan.container.as_ref()?.image;
+    match &unit.container.as_ref()?.step {
+        ContainerStep::Pulling(how_far) => Some(format!("pulling {image} {how_far}").trim_end().to_owned()),
+        ContainerStep::Building(last) => Some(format!("building {image}: {last}")),
+        ContainerStep::Asking => Some("asks its container engine".to_owned()),
+        ContainerStep::Starting => Some("starts its container".to_owned()),
+        ContainerStep::Running | ContainerStep::Stopping | ContainerStep::Ended => None,
+    }
 }
 
 /// The question of a probe, for probes that were never answered.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::orphans::Orphans;
 use super::performer::Performer;
 use crate::control::{Answers, Call, Views};
-use crate::domain::{Moment, UnitView, WallTime};
+use crate::domain::{ContainerState, ContainerStep, Moment, UnitView, WallTime};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
 use crate::plan::{Secrets, masked};
 use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
@@ -314,6 +314,11 @@ fn is_routine(event: &Event) -> bool {
             | Event::Stirred { .. }
             | Event::Gated { answer: Answer::Bad { .. }, .. }
             | Event::Checked { answer: Answer::Good, .. }
+            // How far a pull is, many times a second.
+            | Event::Contained {
+                state: ContainerState { step: ContainerStep::Pulling(_) | ContainerStep::Building(_), trouble: None, .. },
+                ..
+            }
     )
 }
 

@@ -481,7 +481,7 @@ impl Performer {
         let ports: Vec<u16> = ports.into_iter().collect();
         let (survivors, ports) = cage::verify(&self.stack_facts(), units, &ports);
         here(KillPoint::Verified);
-        self.tell(Event::Verified { survivors, ports });
+        self.tell(Event::Verified { survivors, ports, containers: None });
     }
 
     /// The stack with all its processes.

@@ -2,6 +2,7 @@
 
 mod judge;
 mod properties;
+mod rules_container;
 mod rules_down;
 mod rules_ladder;
 mod rules_restart;
@@ -223,7 +224,7 @@ impl Bench {
     fn verified(&mut self, survivors: &[i32], held: &[u16]) -> Vec<String> {
         let survivors = survivors.iter().map(|number| survivor(*number)).collect();
         let ports = held.iter().map(|port| PortStatus { port: *port, free: false, owner: None }).collect();
-        self.event(Event::Verified { survivors, ports })
+        self.event(Event::Verified { survivors, ports, containers: None })
     }
 
     fn cancel(&mut self, id: RequestId, force: bool) -> Vec<String> {

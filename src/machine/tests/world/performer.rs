@@ -164,7 +164,7 @@ impl World {
         let found = self.processes.values().filter(|process| covered(&process.owner, units.as_ref()));
         let survivors = found.map(alive).collect();
         let ports = vec![PortStatus { port: 1, free: !self.held_port, owner: None }];
-        self.tell("verify", Event::Verified { survivors, ports });
+        self.tell("verify", Event::Verified { survivors, ports, containers: None });
     }
 }
 
