@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use super::Engine;
 use super::facts::{self, Container, Image, Inside, Version};
+use super::position::LogPosition;
 use super::running::Running;
 use super::spec::{Build, ContainerSpec};
-use super::stream::{Building, Events, LogPosition, Logs, Pull};
+use super::stream::{Building, Events, Logs, Pull};
 use super::trouble::{Trouble, TroubleKind};
 use crate::domain::{Signal, WallTime};
 use crate::plan::{ContainerPlan, EngineKind};

@@ -8,6 +8,7 @@ use tokio::net::unix::pipe::Receiver;
 
 use super::client::Client;
 use super::event::{Event, event};
+use super::position::{LogPosition, Seen};
 use super::progress::Progress;
 use super::running::Running;
 use super::spec::Build;
@@ -55,15 +56,6 @@ fn broken(error: &io::Error) -> Trouble {
     Trouble::new(TroubleKind::Unreadable, error.to_string())
 }
 
-/// A place in the log of a container: the time of the last line that was seen, and how many lines of that time were.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogPosition {
-    /// As the engine wrote it, RFC 3339 with nanoseconds.
-    pub at: String,
-    /// Lines with this very time that were seen.
-    pub seen: u32,
-}
-
 /// One line of a container's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
@@ -77,9 +69,7 @@ pub struct LogLine {
 #[derive(Debug)]
 pub struct Logs {
     lines: Lines,
-    position: Option<LogPosition>,
-    /// Lines of the position's time that are still to be passed over.
-    skip: u32,
+    seen: Seen,
     words: Vec<String>,
 }
 
@@ -95,8 +85,7 @@ impl Logs {
         }
         words.extend(["--", container]);
         let lines = Lines::start(client, client.command(&words))?;
-        let skip = from.as_ref().map_or(0, |from| from.seen);
-        Ok(Self { lines, position: from, skip, words: Vec::new() })
+        Ok(Self { lines, seen: Seen::new(from), words: Vec::new() })
     }
 
     /// The next line; none when the container has ended and all was told.
@@ -109,13 +98,8 @@ impl Logs {
                 }
                 continue;
             };
-            match &mut self.position {
-                Some(position) if position.at == line.at && self.skip > 0 => {
-                    self.skip -= 1;
-                    continue;
-                }
-                Some(position) if position.at == line.at => position.seen += 1,
-                position => *position = Some(LogPosition { at: line.at.clone(), seen: 1 }),
+            if !self.seen.hear(&line.at) {
+                continue;
             }
             return Ok(Some(line));
         }
@@ -127,8 +111,8 @@ impl Logs {
 
     /// Where to go on later; none before the first line.
     #[must_use]
-    pub fn position(&self) -> Option<&LogPosition> {
-        self.position.as_ref()
+    pub fn position(&self) -> Option<LogPosition> {
+        self.seen.position()
     }
 }
 

@@ -45,7 +45,7 @@ impl Shim<'_> {
                 Ok(mut logs) => {
                     let followed = copy(&mut logs, &mut output, file.as_ref()).await;
                     let before = position.clone();
-                    position = logs.position().cloned();
+                    position = logs.position();
                     if position != before {
                         again = AGAIN;
                     }
@@ -132,7 +132,7 @@ async fn copy(logs: &mut Logs, output: &mut Output, file: Option<&Position>) -> 
         }
         batch.extend_from_slice(&line.text);
         batch.push(b'\n');
-        told = logs.position().cloned();
+        told = logs.position();
     }
 }
 

@@ -210,7 +210,7 @@ fn a_log_goes_on_where_it_was_left() {
             for _ in 0..left {
                 first.next().await.expect("read").expect("a line");
             }
-            let position = first.position().cloned();
+            let position = first.position();
             drop(first);
             let mut second = client.logs(&id, position).expect("followed");
             let mut rest = Vec::new();
