@@ -49,6 +49,9 @@ For scripts:
   url          The address of a service
   ls           Every stack of this user
 
+Run:
+  exec         Run a command where a service runs
+
 Mend:
   doctor       What holds on this machine, what is in the way, what is stale
 
@@ -100,6 +103,7 @@ impl Cli {
             Verb::Wait(args) => Some(&args.place),
             Verb::Port(args) => Some(&args.place),
             Verb::Url(args) => Some(&args.place),
+            Verb::Exec(args) => Some(&args.place),
             Verb::Doctor(args) => Some(&args.place),
             Verb::Check(args) => Some(&args.place),
             Verb::Config(args) => Some(&args.place),
@@ -158,6 +162,8 @@ pub enum Verb {
     Port(PortArgs),
     /// The address of a service
     Url(UrlArgs),
+    /// Run a command where a service runs (its exit code is passed on)
+    Exec(ExecArgs),
     /// What holds on this machine, what is in the way, what is stale (exit code 5: something needs attention)
     Doctor(DoctorArgs),
     /// Check the manifest
@@ -189,7 +195,12 @@ impl Verb {
             Self::Config(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Ls(args) | Self::Version(args) => args.json,
-            Self::Wait(_) | Self::Port(_) | Self::Url(_) | Self::Check(_) | Self::Completions(_) => false,
+            Self::Wait(_)
+            | Self::Port(_)
+            | Self::Url(_)
+            | Self::Exec(_)
+            | Self::Check(_)
+            | Self::Completions(_) => false,
         }
     }
 }
@@ -422,6 +433,32 @@ pub struct UrlArgs {
     /// The service
     #[arg(value_name = "SVC")]
     pub service: UnitName,
+}
+
+/// `devstack exec`
+#[derive(Clone, Debug, Args)]
+pub struct ExecArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
+    /// No terminal inside a container, even where this is one
+    #[arg(short = 'T', long = "no-tty")]
+    pub no_tty: bool,
+    /// Set a variable, or pass on the one of this name (repeatable)
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// As this user [default: the service's]
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// In this directory [default: the service's]
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// The service
+    #[arg(value_name = "SVC")]
+    pub service: UnitName,
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub command: Vec<String>,
 }
 
 /// `devstack doctor`

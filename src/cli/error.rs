@@ -3,10 +3,8 @@
 use std::io;
 
 use super::exit::Code;
-use crate::domain::{
-    ContainerTrouble, DownReport, Failure, Signal, StackName, UnitName, UnitOutcome, UpReport,
-};
-use crate::show::error::no_process;
+use crate::domain::{ContainerTrouble, DownReport, Failure, Signal, UnitName, UnitOutcome, UpReport};
+use crate::show::error::{no_process, of_failure};
 use crate::show::trouble::{is_of_engine, no_engine};
 use crate::show::{Paint, Problem, down, json, text, up};
 
@@ -50,11 +48,11 @@ pub enum CliError {
         /// What it declares: `http 3000`.
         known: Vec<String>,
     },
-    /// Nothing of the stack runs.
-    #[error("{stack} is not running")]
+    /// Nothing of the stack, or of the service, runs.
+    #[error("{what} is not running")]
     NotRunning {
-        /// The stack.
-        stack: StackName,
+        /// The stack or the service.
+        what: String,
     },
     /// Another command works on the stack.
     #[error("another command is at work")]
@@ -166,6 +164,33 @@ pub enum CliError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The unit cannot do what was asked of it.
+    #[error("{unit}")]
+    Unit {
+        /// Which.
+        unit: UnitName,
+        /// Why.
+        failure: Box<Failure>,
+    },
+    /// The program of a command that was to be run is nowhere.
+    #[error("{program} was not found")]
+    CommandNotFound {
+        /// As written.
+        program: String,
+        /// The `PATH` that was searched; empty where it was given as a path.
+        path: String,
+    },
+    /// The program of a command that was to be run cannot be executed.
+    #[error("{program} cannot be executed")]
+    NotExecutable {
+        /// As written.
+        program: String,
+        /// The kernel's reason.
+        reason: String,
+    },
+    /// A command whose exit code would be passed on never ran: only one code may mean that.
+    #[error("{0}")]
+    Before(Box<CliError>),
     /// All is told already; only the exit code is left to say.
     #[error("see above")]
     Told(Code),
@@ -209,10 +234,14 @@ impl CliError {
             | Self::NoProcess { .. }
             | Self::NewerState { .. }
             | Self::WaitFailed { .. }
+            | Self::Unit { .. }
             | Self::Io { .. } => Code::Failed,
             Self::NotClean(_) => Code::NotClean,
             Self::TimedOut { .. } => Code::TimedOut,
             Self::Interrupted(signal) => Code::Signal(*signal),
+            Self::CommandNotFound { .. } => Code::NotFound,
+            Self::NotExecutable { .. } => Code::NotExecutable,
+            Self::Before(_) => Code::Before,
             Self::Told(code) => *code,
             Self::Bug(_) => Code::Bug,
         }
@@ -224,6 +253,7 @@ impl CliError {
         match self {
             // Rendered by the manifest's own diagnostics, with line and caret.
             Self::Manifest { text, .. } => text.clone(),
+            Self::Before(error) => error.render(paint),
             other => other.problems().iter().map(|problem| problem.render(paint)).collect(),
         }
     }
@@ -245,6 +275,8 @@ impl CliError {
             Self::Manifest { problems, .. } => problems.clone(),
             Self::NotClean(report) => down::problem(report).into_iter().collect(),
             Self::NotUp { report, dir } => not_up(report, dir),
+            Self::Before(error) => error.problems(),
+            Self::Unit { unit, failure } => vec![of_failure(unit, failure, "")],
             Self::Usage(_)
             | Self::NoManifest { .. }
             | Self::NoSuchService { .. }
@@ -260,6 +292,8 @@ impl CliError {
             | Self::NewerState { .. }
             | Self::NoEngine { .. }
             | Self::NotPermitted { .. }
+            | Self::CommandNotFound { .. }
+            | Self::NotExecutable { .. }
             | Self::WaitFailed { .. }
             | Self::TimedOut { .. }
             | Self::Interrupted(_)
@@ -313,7 +347,7 @@ impl CliError {
     fn met(&self) -> Problem {
         let pid = |pid: &Option<i32>| pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         match self {
-            Self::NotRunning { stack } => Problem::new("DS042", format!("{stack} is not running"))
+            Self::NotRunning { what } => Problem::new("DS042", format!("{what} is not running"))
                 .saw("found", "no supervisor and no process of it")
                 .hint("devstack up"),
             Self::Held { command, pid: number, age_ms } => {
@@ -363,6 +397,21 @@ impl CliError {
             Self::NotPermitted { what, reason } => Problem::new("DS047", format!("not permitted: {what}"))
                 .saw("reason", reason)
                 .hint("run devstack as the user who owns it"),
+            Self::CommandNotFound { program, path } if path.is_empty() => {
+                Problem::new("DS022", format!("{program} was not found"))
+                    .saw("looked at", format!("{program}: there is no such file"))
+                    .hint("correct the command, or give --workdir")
+            }
+            Self::CommandNotFound { program, path } => {
+                Problem::new("DS022", format!("{program} was not found"))
+                    .saw("PATH", path)
+                    .hint(format!("install {program}, or correct the command"))
+            }
+            Self::NotExecutable { program, reason } => {
+                Problem::new("DS023", format!("{program} cannot be executed"))
+                    .saw("reason", reason)
+                    .hint(format!("chmod +x {}", text::shell_path(program, None)))
+            }
             Self::WaitFailed { unit, wanted, state } => {
                 Problem::new("DS054", format!("{unit} will not be {wanted}"))
                     .saw("state", state)

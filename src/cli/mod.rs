@@ -5,6 +5,7 @@ mod doctor;
 mod down;
 pub mod error;
 mod events;
+mod exec;
 pub mod exit;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -90,6 +91,7 @@ fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
         Verb::Wait(args) => wait::run(&place, door, args),
         Verb::Port(args) => setup::port(&place, door, args),
         Verb::Url(args) => setup::url(&place, door, args),
+        Verb::Exec(args) => exec::run(&place, door, args),
         Verb::Doctor(args) => doctor::run(&place, door, args),
         Verb::Check(_) => setup::check(&place, door),
         Verb::Config(args) => setup::config(&place, door, args),

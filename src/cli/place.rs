@@ -195,7 +195,7 @@ impl Place {
     pub(super) fn stack(&self, door: &Door) -> Result<Stack, CliError> {
         match self.find()? {
             Some(stack) => Ok(stack),
-            None => Err(CliError::NotRunning { stack: self.load(door)?.plan.stack }),
+            None => Err(CliError::NotRunning { what: self.load(door)?.plan.stack.to_string() }),
         }
     }
 

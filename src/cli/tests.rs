@@ -9,9 +9,7 @@ use clap::{CommandFactory as _, Parser as _};
 use super::args::{Cli, Goal, Verb};
 use super::error::CliError;
 use super::exit::{Code, HELP};
-use crate::domain::{
-    ContainerTrouble, DownReport, Failure, Signal, StackName, UnitName, UnitOutcome, UpReport,
-};
+use crate::domain::{ContainerTrouble, DownReport, Failure, Signal, UnitName, UnitOutcome, UpReport};
 use crate::show::Paint;
 
 fn unit(text: &str) -> UnitName {
@@ -77,7 +75,7 @@ fn errors() -> Vec<(CliError, u8)> {
         (port(Some("grpc"), vec![text("http 3000")]), 4),
         (port(None, vec![]), 4),
         (port(None, vec![text("http 3000"), text("ws 3001")]), 4),
-        (CliError::NotRunning { stack: StackName::lenient("shop") }, 3),
+        (CliError::NotRunning { what: text("shop") }, 3),
         (CliError::Held { command: Some(text("devstack up")), pid: Some(77), age_ms: Some(4000) }, 7),
         (CliError::Held { command: None, pid: None, age_ms: None }, 7),
         (CliError::AlreadyRunning { what: text("shop"), found: text("it was started from /w") }, 1),
@@ -115,6 +113,10 @@ fn errors() -> Vec<(CliError, u8)> {
         (CliError::Interrupted(Signal::TERM), 143),
         (CliError::Io { what: text("/x cannot be written"), source: denied }, 77),
         (CliError::Io { what: text("/x cannot be read"), source: io::Error::other("torn") }, 1),
+        (CliError::CommandNotFound { program: text("psql"), path: text("/usr/bin:/bin") }, 127),
+        (CliError::CommandNotFound { program: text("./psql"), path: String::new() }, 127),
+        (CliError::NotExecutable { program: text("./my run"), reason: text("permission denied") }, 126),
+        (CliError::Before(Box::new(CliError::NotRunning { what: text("db") })), 125),
         (CliError::Told(Code::Degraded), 5),
         (CliError::Bug(text("two units of one name")), 70),
     ]
@@ -230,6 +232,7 @@ fn options_are_read_before_and_after_the_verb() {
         vec!["logs", "api"],
         vec!["events", "-f", "--since", "10m", "--service=api", "--json"],
         vec!["port", "api", "http"],
+        vec!["exec", "-T", "api", "--", "npm", "test", "--", "-u"],
         vec!["url", "api"],
         vec!["check"],
         vec!["config", "--show-secrets"],

@@ -42,7 +42,7 @@ async fn watch(stack: &Stack, door: &Door, args: &WaitArgs) -> Result<Code, CliE
     let not_running = || match args.goal {
         Goal::Stopped => Ok(Code::Done),
         Goal::Ready | Goal::Healthy | Goal::Completed => {
-            Err(CliError::NotRunning { stack: stack.file.name.clone() })
+            Err(CliError::NotRunning { what: stack.file.name.to_string() })
         }
     };
     let asked = reach::answer(stack, door, Wake::No, async {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ContainerView;
 
 /// A container, resolved. What it shares with processes (environment, grace, gate, logs) is in its unit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerPlan {
     /// Whose command is used.
     pub engine: EngineKind,

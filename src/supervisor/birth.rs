@@ -173,6 +173,16 @@ pub(super) fn environment(
     all.into_iter().collect()
 }
 
+/// The environment of a command that somebody runs beside a unit: the unit's own, above the caller's, without marks.
+#[must_use]
+pub fn environment_beside(
+    stack: &StackFile,
+    base: &BTreeMap<String, String>,
+    plan: &UnitPlan,
+) -> Vec<(String, String)> {
+    environment(stack, base, plan, None)
+}
+
 /// A unit's name as a cgroup's: never one of the kernel's own file names (`cgroup.procs`, `memory.max`).
 fn leaf_name(plan: &UnitPlan) -> String {
     let name: String = plan.name.as_str().chars().take(60).map(|c| if c == ' ' { '-' } else { c }).collect();

@@ -24,6 +24,7 @@ mod recover;
 mod restore;
 mod sensing;
 
+pub use birth::environment_beside;
 pub use daemon::run as run_daemon;
 pub use holder::{Holder, Standing, holder};
 pub use inline::{Claim, Inline, claim, down, look};

@@ -301,7 +301,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn become_user(user: &Identity) -> Result<(), i32> {
+pub(super) fn become_user(user: &Identity) -> Result<(), i32> {
     // SAFETY: the list has as many groups as said. The order matters: after setuid the others are not allowed any more.
     let done = unsafe {
         libc::setgroups(user.groups.len() as _, user.groups.as_ptr()) == 0

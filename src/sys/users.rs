@@ -54,6 +54,11 @@ pub fn is_own(identity: &Identity) -> bool {
     own_uid() == identity.uid && rustix::process::getegid().as_raw() == identity.gid
 }
 
+/// Makes this process that user, once and for all. Only root may become another one.
+pub fn become_now(identity: &Identity) -> io::Result<()> {
+    super::spawn::become_user(identity).map_err(io::Error::from_raw_os_error)
+}
+
 type Entry = Option<(CString, libc::uid_t, libc::gid_t)>;
 
 fn by_name(name: &CStr) -> io::Result<Entry> {

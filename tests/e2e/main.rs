@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod again;
+mod exec;
 mod failures;
 mod fields;
 mod interrupt;
