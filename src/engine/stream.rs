@@ -26,12 +26,14 @@ struct Lines {
     running: Running,
     pipe: BufReader<Receiver>,
     line: Vec<u8>,
+    /// The line that was told last has no end: it is the last one, or a piece of a very long one.
+    endless: bool,
 }
 
 impl Lines {
     fn start(client: &Client, command: Command) -> Result<Self, Trouble> {
         let (running, pipe) = Running::start(command).map_err(|error| client.unstarted(&error))?;
-        Ok(Self { running, pipe: BufReader::new(pipe), line: Vec::new() })
+        Ok(Self { running, pipe: BufReader::new(pipe), line: Vec::new(), endless: false })
     }
 
     /// The next line without its end; none when the command has ended. Dropping the future loses nothing.
@@ -42,7 +44,7 @@ impl Lines {
             return Ok(None);
         }
         let mut line = std::mem::take(&mut self.line);
-        line.pop_if(|last| *last == b'\n');
+        self.endless = line.pop_if(|last| *last == b'\n').is_none();
         Ok(Some(line))
     }
 
@@ -71,6 +73,8 @@ pub struct Logs {
     lines: Lines,
     seen: Seen,
     words: Vec<String>,
+    /// The command has ended well.
+    ended: bool,
 }
 
 impl Logs {
@@ -85,12 +89,19 @@ impl Logs {
         }
         words.extend(["--", container]);
         let lines = Lines::start(client, client.command(&words))?;
-        Ok(Self { lines, seen: Seen::new(from), words: Vec::new() })
+        Ok(Self { lines, seen: Seen::new(from), words: Vec::new(), ended: false })
     }
 
     /// The next line; none when the container has ended and all was told.
     pub async fn next(&mut self) -> Result<Option<LogLine>, Trouble> {
         while let Some(line) = self.lines.next().await.map_err(|error| broken(&error))? {
+            if self.lines.endless && (line.len() as u64) < LINE {
+                // The container's last words; or the command was killed in the middle of a line, which is told again.
+                match self.lines.code().await {
+                    Some(0) => self.ended = true,
+                    code => return Err(Trouble::sort(code, &self.words.join("\n"))),
+                }
+            }
             let Some(line) = stamped(&line) else {
                 // Without a time it is the command that speaks.
                 if self.words.len() < WORDS {
@@ -102,6 +113,9 @@ impl Logs {
                 continue;
             }
             return Ok(Some(line));
+        }
+        if self.ended {
+            return Ok(None);
         }
         match self.lines.code().await {
             Some(0) => Ok(None),

@@ -64,6 +64,9 @@ pub enum TroubleKind {
     /// The image has no such program, or it cannot be executed.
     #[error("the program cannot be executed in the container")]
     NotExecutable,
+    /// It is set up to keep no log, or one that it cannot read.
+    #[error("the container engine keeps no log of the container")]
+    NoLog,
     /// It did not answer in time.
     #[error("the container engine did not answer in time")]
     TimedOut,
@@ -115,6 +118,8 @@ const WORDS: &[(&[&str], TroubleKind)] = &[
     (&["unable to start container process"], TroubleKind::NotExecutable),
     (&["executable file", "not found"], TroubleKind::NotExecutable),
     (&["network", "not found"], TroubleKind::NoSuchNetwork),
+    (&["logging driver does not support reading"], TroubleKind::NoLog),
+    (&["this container is not logging output"], TroubleKind::NoLog),
 ];
 
 impl Trouble {

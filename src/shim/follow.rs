@@ -39,7 +39,7 @@ impl Shim<'_> {
             Ok((file, position)) => (Some(file), position),
             Err(_) => (None, None),
         };
-        let mut again = AGAIN;
+        let (mut again, mut silent) = (AGAIN, false);
         loop {
             let followed = match self.client.logs(id, position.clone()) {
                 Ok(mut logs) => {
@@ -56,15 +56,16 @@ impl Shim<'_> {
             if let Some(end) = self.look(id).await {
                 return end;
             }
-            match followed {
-                // It cannot be read where its driver keeps none: then only its end is waited for.
-                Err(Trouble { kind: TroubleKind::Other { .. }, text }) => {
+            if let Err(Trouble { kind: TroubleKind::NoLog, text }) = followed {
+                if !std::mem::replace(&mut silent, true) {
                     output.write(format!("devstack: its log cannot be read: {text}\n").as_bytes()).await;
-                    let _ = self.client.wait(id).await;
                 }
-                // Somebody started it anew behind our back, or the engine was.
-                _ => tokio::time::sleep(again).await,
+                if self.client.wait(id).await.is_ok() {
+                    continue;
+                }
             }
+            // Somebody started it anew behind our back, or the engine was.
+            tokio::time::sleep(again).await;
             again = (again * 2).min(AGAIN_AT_MOST);
         }
     }

@@ -33,6 +33,7 @@ pub(super) fn sort(plan: &ContainerPlan, trouble: Trouble) -> ContainerTrouble {
         TroubleKind::ContainerStopped
         | TroubleKind::NoSuchVolume
         | TroubleKind::VolumeInUse
+        | TroubleKind::NoLog
         | TroubleKind::Unreadable
         | TroubleKind::Other { .. } => ContainerTrouble::Refused { text },
     }

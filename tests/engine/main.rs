@@ -3,6 +3,8 @@
 mod asked;
 mod engine;
 mod shim;
+mod shim_more;
+mod shim_trouble;
 mod shim_world;
 mod untouched;
 #[path = "../stop/world.rs"]

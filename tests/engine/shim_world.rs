@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use devstack::domain::{
@@ -17,13 +21,15 @@ use devstack::shim::ShimSpec;
 use tempfile::TempDir;
 
 use crate::engine::Engine;
-use crate::world::{PATIENCE, free_port, kill, until};
+use crate::world::{NOBODY, PATIENCE, command_line, free_port, kill, numbers, stat, until};
 
 /// One service in a container, and all that is kept of it.
 pub(crate) struct Service {
     pub(crate) engine: &'static Engine,
     pub(crate) temp: TempDir,
     pub(crate) spec: ShimSpec,
+    /// Whether its shim is run by a user who may not ask the engine.
+    pub(crate) nobodys: bool,
     life: u32,
 }
 
@@ -81,7 +87,11 @@ impl Service {
             state: temp.path().join("state"),
             position: temp.path().join("position"),
         };
-        Self { engine, temp, spec, life: 0 }
+        Self { engine, temp, spec, nobodys: false, life: 0 }
+    }
+
+    pub(crate) fn plan(&mut self) -> &mut ContainerPlan {
+        self.spec.unit.container.as_mut().expect("it is in one")
     }
 
     pub(crate) fn name(&self) -> String {
@@ -90,6 +100,11 @@ impl Service {
 
     /// Starts a shim in a new life.
     pub(crate) fn start(&mut self) -> Shim {
+        self.start_with(&[])
+    }
+
+    /// The same with more variables for the shim itself.
+    pub(crate) fn start_with(&mut self, variables: &[(&str, &str)]) -> Shim {
         self.life += 1;
         self.spec.life = Life(self.life);
         let path = self.temp.path().join(format!("{}.spec", self.life));
@@ -101,12 +116,20 @@ impl Service {
         let environment: Vec<_> =
             command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
         command = Command::new(env!("CARGO_BIN_EXE_devstack"));
+        if self.nobodys {
+            for path in [self.temp.path(), &path] {
+                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+            }
+            command = Command::new("setpriv");
+            let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
+            command.args([&user, &group, "--clear-groups", "--", env!("CARGO_BIN_EXE_devstack")]);
+        }
         for (name, value) in environment {
             if let Some(value) = value {
                 command.env(name, value);
             }
         }
-        command.arg("__container").arg(&path);
+        command.envs(variables.iter().copied()).arg("__container").arg(&path);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().expect("it starts");
         let mut pipe = child.stdout.take().expect("a pipe");
@@ -182,6 +205,18 @@ impl Shim {
         kill(self.pid(), rustix::process::Signal::KILL);
     }
 
+    /// The one command of the engine that it runs and that has this word.
+    #[track_caller]
+    pub(crate) fn child(&self, word: &str) -> i32 {
+        let is_it = |pid: &i32| {
+            stat(*pid).is_some_and(|stat| stat.parent == self.pid())
+                && command_line(*pid).split(' ').any(|one| one == word)
+        };
+        let found: Vec<i32> = numbers().into_iter().filter(is_it).collect();
+        let [pid] = found[..] else { panic!("{word}: {found:?}") };
+        pid
+    }
+
     /// Waits for its end: the exit code, none where a signal ended it.
     #[track_caller]
     pub(crate) fn end(&mut self) -> Option<i32> {
@@ -206,9 +241,14 @@ impl Shim {
 
     /// All that it has written until now.
     pub(crate) fn written(&self) -> String {
-        let mut text = Vec::new();
-        let _ = File::open(&self.output).and_then(|mut file| file.read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    /// The same as it is.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = File::open(&self.output).and_then(|mut file| file.read_to_end(&mut bytes));
+        bytes
     }
 
     /// All that it has written, after its end.
@@ -224,5 +264,70 @@ impl Drop for Shim {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A door to the engine that can be shut: behind it an engine seems to go away, without harm to anybody else.
+pub(crate) struct Door {
+    temp: TempDir,
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    shut: AtomicBool,
+    refused: AtomicUsize,
+    through: Mutex<Vec<UnixStream>>,
+}
+
+impl Door {
+    pub(crate) fn to(engine: &'static Engine) -> Self {
+        let temp = tempfile::Builder::new().prefix("ds").tempdir_in("/tmp").expect("a directory");
+        let listener = UnixListener::bind(temp.path().join("s")).expect("bound");
+        let inner = Arc::new(Inner::default());
+        let shared = Arc::clone(&inner);
+        let socket = engine.dir().join("docker.sock");
+        std::thread::spawn(move || {
+            for from in listener.incoming().map_while(Result::ok) {
+                if shared.shut.load(Ordering::SeqCst) {
+                    shared.refused.fetch_add(1, Ordering::SeqCst);
+                    continue;
+                }
+                let Ok(to) = UnixStream::connect(&socket) else { continue };
+                for (mut from, mut to) in [
+                    (from.try_clone().expect("cloned"), to.try_clone().expect("cloned")),
+                    (to.try_clone().expect("cloned"), from.try_clone().expect("cloned")),
+                ] {
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                }
+                shared.through.lock().expect("whole").extend([from, to]);
+            }
+        });
+        Self { temp, inner }
+    }
+
+    /// As `DOCKER_HOST` names it.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.temp.path().join("s").display())
+    }
+
+    /// Nobody comes through any more, and who is in it falls out.
+    pub(crate) fn shut(&self) {
+        self.inner.shut.store(true, Ordering::SeqCst);
+        for stream in self.inner.through.lock().expect("whole").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(crate) fn open(&self) {
+        self.inner.shut.store(false, Ordering::SeqCst);
+    }
+
+    /// How often somebody knocked in vain.
+    pub(crate) fn refused(&self) -> usize {
+        self.inner.refused.load(Ordering::SeqCst)
     }
 }
