@@ -3,7 +3,7 @@
 use super::error::{self, Problem};
 use super::paint::{Paint, Tone};
 use super::table::{Align, Cell, Table};
-use super::text;
+use super::{container, text};
 use crate::domain::{DownReport, Ended, EndedUnit, Exit, StackView, Survivor};
 
 /// The rows and the line below them.
@@ -31,6 +31,7 @@ pub fn problem(report: &DownReport) -> Option<Problem> {
     if count > 0 {
         facts.push(format!("{} left", text::count(count, "process", "processes")));
     }
+    facts.extend(report.containers.iter().flat_map(|proof| container::summary(proof)));
     facts.extend(held);
     let unproven = facts.is_empty();
     if unproven {
@@ -43,6 +44,9 @@ pub fn problem(report: &DownReport) -> Option<Problem> {
         .saw_lines("held", ports.map(|port| format!("{} by {}", port.port, owner(port.owner.as_ref()))));
     if unproven {
         problem = problem.saw("seen", "no survivor and no held port, but not every look was possible");
+    }
+    if let Some(proof) = &report.containers {
+        problem = container::explain(problem, proof);
     }
     // Another user's devstack has another state directory: `sudo devstack down` would find nothing.
     let foreign = report.survivors.iter().filter(|who| who.reason.contains("permitted"));
@@ -106,6 +110,9 @@ fn rows(paint: &Paint, report: &DownReport) -> String {
     for survivor in &report.survivors {
         table.row(row(bad, "left", left(survivor), String::new()));
     }
+    for (label, what) in report.containers.iter().flat_map(|proof| container::rows(proof)) {
+        table.row(row(bad, label, what, String::new()));
+    }
     for port in report.ports.iter().filter(|port| !port.free) {
         let what = format!("held by {}", owner(port.owner.as_ref()));
         table.row(row(bad, &format!("port {}", port.port), what, String::new()));
@@ -131,8 +138,13 @@ fn summary(paint: &Paint, report: &DownReport) -> String {
         }
         facts.push(ended);
     }
+    let proof = report.containers.as_deref();
+    if let Some(removed) = proof.map(|proof| proof.removed).filter(|removed| *removed > 0) {
+        facts.push(format!("{} removed", text::count(removed as usize, "container", "containers")));
+    }
     let left = report.survivors.len();
     facts.push(paint.tone(if left == 0 { Tone::Good } else { Tone::Bad }, &format!("{left} left")));
+    facts.extend(proof.into_iter().flat_map(container::summary).map(|fact| paint.tone(Tone::Bad, &fact)));
     for (free, word, tone) in [(false, "held", Tone::Bad), (true, "free", Tone::Plain)] {
         let ports: Vec<String> =
             report.ports.iter().filter(|port| port.free == free).map(|port| port.port.to_string()).collect();
@@ -162,6 +174,9 @@ fn row(symbol: (&str, Tone), name: &str, what: String, rest: String) -> Vec<Cell
 
 /// How a unit was ended, in the order of the ladder.
 fn how(unit: &EndedUnit) -> String {
+    if let Some(container) = &unit.container {
+        return container::how(unit, container);
+    }
     let took = text::span(unit.millis);
     let force = !unit.deaf.is_empty();
     match (unit.signal, unit.exit) {

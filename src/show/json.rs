@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::container_json::{ContainerDoc, ContainersDoc, EndedContainerDoc};
 use super::error::{self, Problem};
 use super::event::rfc3339;
 use super::ls::Listed;
@@ -162,6 +163,7 @@ struct ServiceDoc<'a> {
     exit: Option<Exit>,
     ports: &'a [u16],
     labels: &'a std::collections::BTreeMap<String, String>,
+    container: Option<ContainerDoc<'a>>,
     processes: Vec<ProcessDoc<'a>>,
 }
 
@@ -183,6 +185,7 @@ impl<'a> ServiceDoc<'a> {
             exit: unit.exit,
             ports: &unit.ports,
             labels: &unit.labels,
+            container: unit.container.as_ref().map(ContainerDoc::new),
             processes: unit.processes.iter().map(ProcessDoc::new).collect(),
         }
     }
@@ -287,6 +290,7 @@ struct DownDoc<'a> {
     ports: Vec<PortDoc<'a>>,
     swept: Vec<EndedDoc<'a>>,
     left_alone: Vec<EndedDoc<'a>>,
+    containers: Option<ContainersDoc<'a>>,
     services: Vec<StoppedDoc<'a>>,
 }
 
@@ -301,6 +305,7 @@ impl<'a> DownDoc<'a> {
             ports: report.ports.iter().map(PortDoc::new).collect(),
             swept: report.swept.iter().map(EndedDoc::new).collect(),
             left_alone: report.left_alone.iter().map(EndedDoc::new).collect(),
+            containers: report.containers.as_deref().map(ContainersDoc::new),
             services: report
                 .units
                 .iter()
@@ -315,6 +320,7 @@ impl<'a> DownDoc<'a> {
                         .iter()
                         .map(|(process, command)| DeafDoc { pid: process.pid.get(), command })
                         .collect(),
+                    container: unit.container.as_ref().map(EndedContainerDoc::new),
                 })
                 .collect(),
         }
@@ -414,6 +420,7 @@ struct StoppedDoc<'a> {
     millis: u64,
     processes: u32,
     deaf: Vec<DeafDoc<'a>>,
+    container: Option<EndedContainerDoc<'a>>,
 }
 
 #[derive(Serialize)]

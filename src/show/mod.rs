@@ -3,6 +3,8 @@
 //! All of it is pure text except two files: [`door`] reads the surroundings once and is the only place that prints,
 //! and [`live`] keeps progress on a terminal.
 
+mod container;
+mod container_json;
 pub mod doctor;
 pub mod door;
 pub mod down;

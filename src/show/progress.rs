@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::paint::{Paint, Tone, state_word};
 use super::table::{Align, Cell, Table};
-use super::text;
+use super::{container, text};
 use crate::domain::{State, UnitName, UnitView, WallTime};
 
 /// What is shown while it happens.
@@ -144,7 +144,11 @@ fn cells(view: &UnitView, time: Option<u64>, spinner: Option<&str>, paint: &Pain
             | State::Stopping
             | State::Failed,
         ) => note.clone(),
-        (_, State::Ready | State::Unhealthy) => ports(&view.ports),
+        (_, State::Ready | State::Unhealthy) => {
+            let container = view.container.iter().map(container::beside);
+            let parts = container.chain(Some(ports(&view.ports)).filter(|ports| !ports.is_empty()));
+            parts.collect::<Vec<_>>().join("  ")
+        }
         _ => String::new(),
     };
     let note_tone = if view.state == State::Failed { Tone::Plain } else { Tone::Dim };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::paint::{Paint, Tone, state_word};
 use super::table::{Align, Cell, Table};
-use super::{progress, text};
+use super::{container, progress, text};
 use crate::domain::{FoundBy, ProcessView, StackView, State, UnitView};
 
 /// The processes under their services, children under their parents, with the reason where it is not parentage.
@@ -98,6 +98,12 @@ fn unit_line(paint: &Paint, unit: &UnitView) -> Vec<Cell> {
     let word = state_word(unit.state, unit.health, unit.note.is_some());
     let mut line =
         vec![Cell::new(tone, symbol), Cell::new(Tone::Strong, unit.name.as_str()), Cell::new(tone, word)];
+    if let Some(container) = &unit.container {
+        line.push(Cell::new(Tone::Plain, container::beside(container)));
+        if !unit.processes.is_empty() {
+            line.push(Cell::new(Tone::Dim, container.name.as_str()));
+        }
+    }
     if !unit.ports.is_empty() && !unit.processes.is_empty() {
         line.push(progress::ports(&unit.ports).into());
     }

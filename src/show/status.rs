@@ -2,7 +2,7 @@
 
 use super::paint::{Paint, Tone, state_word};
 use super::table::{Align, Cell, Table};
-use super::{ps, text};
+use super::{container, ps, text};
 use crate::domain::{Health, StackView, State, UnitKind, UnitView, WallTime};
 
 /// What a stack's state comes to; the exit code of `status` follows from it.
@@ -61,7 +61,7 @@ pub fn screen(paint: &Paint, view: &StackView, now: WallTime) -> String {
             ports(unit).into(),
             uptime(unit, now).into(),
             Cell::new(Tone::Warn, restarts),
-            Cell::new(Tone::Dim, unit.note.clone().unwrap_or_default()),
+            Cell::new(Tone::Dim, remark(unit)),
         ]);
     }
     format!("{}{}{}", ps::stack_line(paint, view), table.render(paint), summary(paint, view))
@@ -104,6 +104,9 @@ pub fn unit(paint: &Paint, unit: &UnitView, now: WallTime) -> String {
         let group = |number: Option<i32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
         fact("pid", format!("{pid} (group {}, session {})", group(unit.pgid), group(unit.sid)));
     }
+    for (label, text) in unit.container.iter().flat_map(container::facts) {
+        fact(label, text);
+    }
     fact("up", uptime(unit, now));
     fact("ready in", unit.ready_ms.map(text::span).unwrap_or_default());
     fact("ports", ports(unit));
@@ -139,6 +142,12 @@ fn summary(paint: &Paint, view: &StackView) -> String {
         parts.push(paint.tone(Tone::Warn, &text::count(view.strays.len(), "stray", "strays")));
     }
     format!("{}\n", parts.join(&format!(" {} ", paint.marks().dot)))
+}
+
+/// What is to be said of it; of a container whose state says all, what it is made of.
+fn remark(unit: &UnitView) -> String {
+    let made_of = || unit.container.as_ref().map(container::beside);
+    unit.note.clone().or_else(made_of).unwrap_or_default()
 }
 
 fn ports(unit: &UnitView) -> String {

@@ -3,7 +3,7 @@
 use super::error::{self, Problem};
 use super::paint::{Paint, Tone, state_word};
 use super::table::{Align, Cell, Table};
-use super::{down, text};
+use super::{container, down, text};
 use crate::domain::{Failure, Health, StackView, State, UnitName, UnitOutcome, UnitView, UpReport};
 
 /// The table and the line below it; after a failure also what was stopped again.
@@ -40,7 +40,7 @@ pub fn table(paint: &Paint, report: &UpReport, view: &StackView) -> String {
             time.into(),
             running.and_then(|unit| unit.pid).map(|pid| pid.to_string()).unwrap_or_default().into(),
             ports.join(" ").into(),
-            Cell::new(Tone::Dim, remark(outcome)),
+            Cell::new(Tone::Dim, remark(outcome, unit)),
         ]);
     }
     table.render(paint)
@@ -167,10 +167,14 @@ fn told(paint: &Paint, outcome: &UnitOutcome, unit: Option<&UnitView>) -> (&'sta
     }
 }
 
-fn remark(outcome: &UnitOutcome) -> String {
+fn remark(outcome: &UnitOutcome, unit: Option<&UnitView>) -> String {
+    let container = unit.and_then(|unit| unit.container.as_ref()).map(container::beside);
     match outcome {
-        UnitOutcome::Started => String::new(),
-        UnitOutcome::Unchanged | UnitOutcome::Recreated => outcome_word(outcome).to_owned(),
+        UnitOutcome::Started => container.unwrap_or_default(),
+        UnitOutcome::Unchanged | UnitOutcome::Recreated => {
+            let word = outcome_word(outcome).to_owned();
+            container.map_or_else(|| word.clone(), |container| format!("{word}, {container}"))
+        }
         UnitOutcome::Failed(failure) => error::short(failure),
         UnitOutcome::Blocked { needs } => format!("needs {needs}"),
         UnitOutcome::Unfinished => "not ready yet when the request ended".to_owned(),

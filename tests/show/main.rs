@@ -8,6 +8,7 @@ use devstack::show::ls::Listed;
 use devstack::show::progress::{Track, Verb};
 use devstack::show::{Paint, Tone, down, error, event, json, ls, ps, status, text, up};
 
+mod containers;
 mod world;
 
 use world::*;
