@@ -344,6 +344,7 @@ fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
         ("context", "c"),
         ("ports", "['5432:5432']"),
         ("health", "{image: true}"),
+        ("fallback", "{command: x}"),
     ] {
         assert_eq!(
             codes(&format!("services: {{a: {{command: x, {key}: {value}}}}}")),
@@ -417,6 +418,7 @@ mistakes! {
     mistake_images: "services:\n  a: {image: Postgres}\n  b: {image: }\n  c: {image: ''}\n  d: {image: 'postgres:'}\n  e: {build: [x]}\n  f: {build: {contxt: .}}\n  g: {build: 'https://example.com/x.git'}\n  h: {image: x, pull_policy: build}\n  i: {build: ., pull_policy: never}\n  j: {image: x, pull_policy: sometimes}\n";
     mistake_container_values: "services:\n  a: {image: x, container_name: 'a b', context: '', network: 'a b', user: -x, command: 'a && b', entrypoint: \"sh -c 'x\", stop_signal: SIGTREM}\n  b: {image: x, limits: {memory: 1M, cpus: many, pids: 0, runtime: 8h}}\n  c: {image: x, container_name: same, command: [], entrypoint: ''}\n  d: {image: x, container_name: same, limits: 5}\n";
     mistake_container_names: "services:\n  a: {image: x, container_name: same}\n  b: {image: x, container_name: same}\n  c: {image: x, container_name: one, profiles: [p]}\n  d: {image: x, container_name: one, profiles: [q]}\n";
+    mistake_fallbacks: "services:\n  a: {image: x, fallback: {comand: x}}\n  b: {image: x, fallback: {}}\n  c: {image: x, fallback: {command: x, image: y, ports: ['80:80'], health: {image: true}}}\n  d: {image: x, fallback: }\n  e: {image: x, fallback: exec x}\n  f: {command: x, fallback: y}\n  g: {image: x, restart: maybe, fallback: {command: y, working_dir: ''}}\n";
     mistake_own_names: "services: {a: {command: x, environment: {DEVSTACK_LIFE: x, 'A B': c}}}\n";
 }
 
@@ -440,6 +442,10 @@ services:
     entrypoint: [redis-server]
     command: [--save, "", "$HOME"]
     restart: always
+    fallback:
+      command: exec target/redis --port $PORT
+      environment: { REDIS_TOKEN: canary-redis }
+      ready: { log: ready, timeout: 1s }
   api:
     build: { context: ./api, dockerfile: dev.Dockerfile, args: { NPM_TOKEN: "canary-canary", USER: }, target: dev }
     pull_policy: build
@@ -451,6 +457,7 @@ services:
     environment: { DB: "postgres://x:y@postgres/${services.postgres.ports.sql}" }
     volumes: [{ type: bind, source: src, target: /app/src, read_only: true }, { type: volume, target: /app/node_modules }]
     depends_on: [postgres]
+    fallback: { command: [npm, start], ports: { http: 3000 }, working_dir: api, health: http://localhost:3000/ }
   migrate: { type: task, image: "shop/migrate", container_name: shop-migrate, pull_policy: never, x-note: y }
 "#;
 
@@ -549,6 +556,48 @@ fn where_a_manifest_asks_nothing_the_image_is_asked() {
     let exec = vec![Probe::Exec(plan::CommandPlan::Shell("x".to_owned()))];
     assert_eq!(asked(", health: {exec: x}"), (exec.clone(), Some((exec, false))));
     assert_eq!(asked(", type: task"), (vec![], None), "a task is ready when it has ended");
+}
+
+#[test]
+fn a_fallback_is_a_process_with_all_that_is_not_of_the_container() {
+    let plan = containers_plan();
+    let unit = |plan: &Plan, service: &str| {
+        plan.units.iter().find(|unit| unit.name.as_str() == service).expect("it").clone()
+    };
+    let redis = *unit(&plan, "redis").fallback.expect("one");
+    assert_eq!(
+        redis.ports.iter().map(|port| port.number).collect::<Vec<_>>(),
+        [6379, 20_123],
+        "the same ports"
+    );
+    assert_eq!((redis.restart, redis.user.as_deref()), (RestartPolicy::Always, Some("dev")));
+    assert_eq!(redis.environment.get("STAGE").map(String::as_str), Some("dev"));
+    assert_eq!((redis.gate, redis.health), (vec![Probe::Log("ready".to_owned())], None));
+    let api = *unit(&plan, "api").fallback.expect("one");
+    assert_eq!(api.working_dir, PathBuf::from("/home/dev/shop/api"));
+    assert_eq!(api.environment["PORT"], "3000");
+    assert_eq!(api.stop.signal.to_string(), "SIGINT", "a default of this machine");
+    assert!(!api.environment.contains_key("DB"), "the environment of the image is not its own");
+    assert_eq!(api.depends_on.len(), 1);
+
+    let wanted: Vec<UnitName> = ["postgres", "redis"].map(name).into();
+    let docker = (EngineKind::Docker, None);
+    assert_eq!(plan::engines_to_ask(&plan, &wanted), std::slice::from_ref(&docker));
+    assert_eq!(plan::engines_to_ask(&plan, &[name("postgres")]), [], "it has none");
+    let rootless = (EngineKind::Docker, Some("rootless".to_owned()));
+    assert_eq!(plan::engines_to_ask(&plan, &[name("api"), name("redis")]), [docker.clone(), rootless]);
+    let (fallen, names) = plan::without_engines(plan.clone(), &[docker]);
+    assert_eq!(names, [name("redis")]);
+    assert_eq!(fallen.secrets, plan.secrets);
+    for before in &plan.units {
+        let after = unit(&fallen, before.name.as_str());
+        if after.name == name("redis") {
+            assert_eq!((after.container, after.instead_of.as_deref()), (None, Some("redis:7")));
+            assert_ne!(after.definition, before.definition, "with an engine it is made anew");
+        } else {
+            assert_eq!(&after, before);
+        }
+    }
 }
 
 #[test]

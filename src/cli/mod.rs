@@ -7,6 +7,7 @@ pub mod error;
 mod events;
 mod exec;
 pub mod exit;
+mod fallback;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod load;

@@ -6,7 +6,7 @@ use super::args::{Cli, CompletionsArgs, ConfigArgs, JsonArgs, PortArgs, UrlArgs}
 use super::exit::{CliError, Code};
 use super::place::{Place, check_names};
 use crate::domain::{UnitKind, UnitName};
-use crate::plan::{self, Plan, PortPlan, Probe};
+use crate::plan::{self, Plan, PortPlan, Probe, UnitPlan};
 use crate::show::{Door, json, text};
 
 /// `devstack check`
@@ -16,8 +16,17 @@ pub(super) fn check(place: &Place, door: &Door) -> Result<Code, CliError> {
     let services = text::count(plan.units.len() - tasks, "service", "services");
     let mark = door.out.marks().good;
     let tasks = if tasks == 0 { String::new() } else { format!(", {}", text::count(tasks, "task", "tasks")) };
-    door.answer(&format!("{mark} {} is fine: {services}{tasks}\n", plan.manifest.display()))?;
+    let containers: Vec<String> = plan.units.iter().filter_map(container_line).collect();
+    let file = plan.manifest.display();
+    door.answer(&format!("{mark} {file} is fine: {services}{tasks}\n{}", containers.concat()))?;
     Ok(Code::Done)
+}
+
+/// What image a unit is a container of.
+fn container_line(unit: &UnitPlan) -> Option<String> {
+    let image = &unit.container.as_ref()?.image;
+    let instead = if unit.fallback.is_some() { ", or its fallback where no engine answers" } else { "" };
+    Some(format!("  {} is a container of {image}{instead}\n", unit.name))
 }
 
 /// `devstack config`

@@ -12,7 +12,7 @@ use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, unit_names};
 use super::reach::{self, Wake};
 use super::talk::{Ended, Interruption, Interrupts, Source, follow};
-use super::{down, look};
+use super::{down, fallback, look};
 use crate::control::{CancelCall, Client, ClientError, UpCall};
 use crate::domain::{Failure, Signal, StackView, State, UnitName, UnitOutcome, UpReport, WallTime};
 use crate::machine::{Reply, UpRequest};
@@ -81,6 +81,7 @@ impl From<&RestartArgs> for Wish {
 pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliError> {
     let loaded = place.load(door)?;
     let units = selected(&loaded.plan, wish)?;
+    let loaded = fallback::settle(loaded, &units, door)?;
     if wish.dry_run {
         return dry_run(place, door, &loaded, &units, wish);
     }
@@ -308,6 +309,10 @@ fn dry_run(
                 (false, _) if needs.is_empty() => ("start", String::new()),
                 (false, _) => ("start", format!("after {}", needs.join(", "))),
             };
+            let instead = unit.instead_of.as_ref().map(|image| format!("instead of {image}"));
+            let notes: Vec<String> =
+                instead.into_iter().chain([note]).filter(|note| !note.is_empty()).collect();
+            let note = notes.join("; ");
             up::Step { name: unit.name.clone(), action, note }
         })
         .collect();

@@ -71,6 +71,14 @@ impl Stack {
             }
             Phase::Survived { survivors, .. } => Some(failed(&request::survived(survivors.len()))),
         };
+        let note = match &unit.plan.instead_of {
+            // Only once it runs: before, a note is what it waits for.
+            Some(image) if matches!(unit.phase, Phase::Ready { .. }) => {
+                let instead = format!("instead of {image}");
+                Some(note.map_or_else(|| instead.clone(), |note| format!("{instead}; {note}")))
+            }
+            Some(_) | None => note,
+        };
         if unit.listed {
             return note;
         }

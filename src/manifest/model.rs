@@ -123,6 +123,17 @@ pub struct ContainerKeys {
     pub cpus: Option<Text>,
     /// `limits.pids`.
     pub pids: Option<Text>,
+    /// `fallback`.
+    pub fallback: Option<Fallback>,
+}
+
+/// `fallback`: what runs where no engine can be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fallback {
+    /// Where its key stands.
+    pub at: Span,
+    /// Its keys: those of a process that it can have.
+    pub settings: Box<Settings>,
 }
 
 /// `build`.

@@ -9,6 +9,7 @@ mod contained;
 mod container;
 mod context;
 mod definition;
+mod fallback;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod image;
@@ -37,6 +38,7 @@ pub use container::{
 };
 pub use context::{AutoPorts, Context, EnvFileError, WantedPorts, auto_port_key};
 pub use definition::fnv1a;
+pub use fallback::{Asked, engines_to_ask, without_engines};
 pub use render::render_yaml;
 pub use resolve::{resolve, stack_name, wanted_auto_ports};
 pub use secrets::{Secrets, masked};

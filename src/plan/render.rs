@@ -92,11 +92,7 @@ impl Writer {
             fields.push(field("command", self.command(&unit.command)));
             fields.push(field("working_dir", self.text(&unit.working_dir.display().to_string())));
         }
-        let own = unit.environment.iter().filter(|(name, _)| !is_own_name(name));
-        fields.push(field(
-            "environment",
-            Yaml::Map(own.map(|(name, value)| self.named(name, value)).collect()),
-        ));
+        fields.push(self.environment(unit));
         fields.extend(unit.user.as_ref().map(|user| field("user", self.text(user))));
         fields.push(field("ports", ports(unit)));
         let arrows = unit.depends_on.iter().map(|arrow| self.arrow(arrow)).collect();
@@ -112,6 +108,7 @@ impl Writer {
             fields.push(field("on_supervisor_exit", self.text("stop")));
         }
         fields.extend(unit.stop.command.as_ref().map(|command| field("stop_command", self.command(command))));
+        fields.extend(unit.fallback.as_ref().map(|fallback| field("fallback", self.fallback(fallback))));
         let logs = vec![
             field("max_size", Yaml::Text(size(unit.logs.max_size))),
             field("max_files", Yaml::Number(unit.logs.max_files.into())),
@@ -121,6 +118,26 @@ impl Writer {
         fields.push(field("profiles", Yaml::List(profiles)));
         let labels = unit.labels.iter().map(|(name, value)| self.named(name, value)).collect();
         fields.push(field("labels", Yaml::Map(labels)));
+        Yaml::Map(fields)
+    }
+
+    fn environment(&self, unit: &UnitPlan) -> (String, Yaml) {
+        let own = unit.environment.iter().filter(|(name, _)| !is_own_name(name));
+        field("environment", Yaml::Map(own.map(|(name, value)| self.named(name, value)).collect()))
+    }
+
+    /// What it does not share with its container.
+    fn fallback(&self, unit: &UnitPlan) -> Yaml {
+        let mut fields = vec![
+            field("command", self.command(&unit.command)),
+            field("working_dir", self.text(&unit.working_dir.display().to_string())),
+            self.environment(unit),
+            field("ports", ports(unit)),
+        ];
+        fields.extend(unit.user.as_ref().map(|user| field("user", self.text(user))));
+        self.checks(unit, &mut fields);
+        fields.push(field("stop_signal", self.text(&unit.stop.signal.to_string())));
+        fields.extend(unit.stop.command.as_ref().map(|command| field("stop_command", self.command(command))));
         Yaml::Map(fields)
     }
 

@@ -69,7 +69,8 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
 /// All values that must not be told: put into a text, or in an environment, under a name that says so.
 fn secrets(judge: &Judge<'_>, units: &[Option<UnitPlan>]) -> Secrets {
     let mut secrets = judge.secrets.take();
-    let own = units.iter().flatten().flat_map(|unit| &unit.environment);
+    let with_fallbacks = units.iter().flatten().flat_map(|unit| [Some(unit), unit.fallback.as_deref()]);
+    let own = with_fallbacks.flatten().flat_map(|unit| &unit.environment);
     own.for_each(|(name, value)| secrets.note(name, value));
     secrets
 }
@@ -178,6 +179,9 @@ fn dependencies(
             needs.push(index);
         }
         if let Some(unit) = unit {
+            if let Some(fallback) = &mut unit.fallback {
+                fallback.depends_on.clone_from(&arrows);
+            }
             unit.depends_on = arrows;
         }
         all.push(needs);

@@ -87,7 +87,7 @@ pub fn masked(mut plan: Plan, show: bool) -> Plan {
     if show {
         return plan;
     }
-    for unit in &mut plan.units {
+    each_unit(&mut plan, &mut |unit| {
         unit.environment.iter_mut().for_each(|(name, held)| *held = value(name, held));
         let args = build_args(unit);
         args.for_each(|(name, held)| *held = value(name, held));
@@ -97,7 +97,7 @@ pub fn masked(mut plan: Plan, show: bool) -> Plan {
                 http.headers.iter_mut().for_each(|(name, held)| *held = value(name, held));
             }
         }
-    }
+    });
     each_text(&mut plan, &mut |text| *text = secrets.hide(text));
     plan
 }
@@ -112,7 +112,7 @@ fn build_args(unit: &mut UnitPlan) -> impl Iterator<Item = &mut (String, String)
 /// Every text of a plan that is free: neither a name nor a path.
 fn each_text(plan: &mut Plan, see: &mut impl FnMut(&mut String)) {
     plan.sweep.patterns.iter_mut().for_each(&mut *see);
-    for unit in &mut plan.units {
+    each_unit(plan, &mut |unit| {
         each_word(&mut unit.command, see);
         if let Some(container) = &mut unit.container {
             container.command.iter_mut().chain(container.entrypoint.iter_mut().flatten()).for_each(&mut *see);
@@ -124,6 +124,14 @@ fn each_text(plan: &mut Plan, see: &mut impl FnMut(&mut String)) {
         for probe in unit.gate.iter_mut().chain(health) {
             each_text_of_probe(probe, see);
         }
+    });
+}
+
+/// Every unit of a plan, and what would run instead of it.
+fn each_unit(plan: &mut Plan, see: &mut impl FnMut(&mut UnitPlan)) {
+    for unit in &mut plan.units {
+        unit.fallback.iter_mut().for_each(|fallback| see(fallback));
+        see(unit);
     }
 }
 

@@ -39,6 +39,12 @@ pub struct UnitPlan {
     /// The container that it is, where it is one: a shim of devstack is executed, which stands for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Box<ContainerPlan>>,
+    /// The process that runs instead of its container where no engine can be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Box<UnitPlan>>,
+    /// It is such a process: the image in whose place it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
     /// Absolute working directory.
     pub working_dir: PathBuf,
     /// What the manifest and its env files set; the caller's environment lies below it.

@@ -13,7 +13,7 @@ use super::ports::{self, StagePort};
 use super::probes::{self, Asked, Questions};
 use super::{
     CommandPlan, Condition, Dependency, EngineKind, LogPlan, PortPlan, RestartPolicy, StopPlan, UnitPlan,
-    contained, values,
+    contained, fallback, values,
 };
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -183,6 +183,11 @@ pub(super) fn read(
         None => (settings.command.as_ref().and_then(|command| judge.command("command", command)), None),
     };
     let of_machine = container.is_none();
+    let keys = settings.container.as_deref().and_then(|keys| keys.fallback.as_ref());
+    let fallback = keys.and_then(|keys| {
+        let image = container.as_deref().map(|container| container.image.as_str());
+        fallback::read(judge, service, keys, stage, common, image)
+    });
     // `always` as a default is meant for services: a task that is done is done.
     let default_restart =
         defaults.restart.filter(|policy| !(stage.kind == UnitKind::Task && *policy == RestartPolicy::Always));
@@ -193,6 +198,8 @@ pub(super) fn read(
         kind: stage.kind,
         command: command?,
         container,
+        fallback: fallback.map(Box::new),
+        instead_of: None,
         working_dir: own
             .working_dir
             .or_else(|| defaults.working_dir.clone())

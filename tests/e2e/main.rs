@@ -5,6 +5,7 @@
 mod again;
 mod exec;
 mod failures;
+mod fallback;
 mod fields;
 mod interrupt;
 mod manifest;

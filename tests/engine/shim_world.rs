@@ -62,6 +62,8 @@ impl Service {
             kind: UnitKind::Service,
             command: CommandPlan::Exec(vec!["idle".to_owned()]),
             container: Some(Box::new(container)),
+            fallback: None,
+            instead_of: None,
             working_dir: temp.path().to_owned(),
             environment: BTreeMap::new(),
             user: None,

@@ -51,6 +51,8 @@ fn unit(text: &str) -> UnitPlan {
         restart: RestartPolicy::No,
         stop: StopPlan { signal: Signal::TERM, grace: millis(1000), command: None },
         container: None,
+        fallback: None,
+        instead_of: None,
         ends_with_supervisor: false,
         logs: LogPlan { max_size: 1 << 20, max_files: 1 },
         profiles: BTreeSet::new(),

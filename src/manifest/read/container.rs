@@ -1,9 +1,12 @@
 //! The keys of a service that is a container, and which keys belong to containers or to processes alone.
 
 use crate::manifest::node::{Entry, Kind, Node};
-use crate::manifest::{Build, Code, ContainerKeys, LongVolume, Problem, Settings, Text, VolumeEntry};
+use crate::manifest::{
+    Build, Code, ContainerKeys, Fallback, LongVolume, Problem, Settings, Text, VolumeEntry,
+};
 
 use super::reader::{Line, Reader, Use, wrong};
+use super::service;
 
 /// Keys of a container.
 pub(super) const KEYS: &[Line<Settings>] = &[
@@ -16,6 +19,7 @@ pub(super) const KEYS: &[Line<Settings>] = &[
     ("entrypoint", Use::Read(|r, s, e| keys(s).entrypoint = r.command(e))),
     ("context", Use::Read(|r, s, e| keys(s).context = r.text(e))),
     ("limits", Use::Read(limits)),
+    ("fallback", Use::Read(fallback)),
 ];
 
 /// Keys that only make sense for a process of this machine, and what a container has instead.
@@ -80,6 +84,7 @@ pub(super) fn belongs(reader: &mut Reader<'_>, name: &str, entries: &[Entry], se
 /// What is written instead where a process is meant.
 fn remedy(word: &str) -> String {
     match word {
+        "fallback" => "a process needs no engine: remove it".to_owned(),
         "entrypoint" => "write all of it as `command`, or add `image: …`".to_owned(),
         "volumes" => "a process sees your files as they are: remove it, or add `image: …`".to_owned(),
         _ => format!("remove `{word}`, or add `image: …`"),
@@ -137,6 +142,23 @@ fn limits(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry) {
     } else {
         reader.map("limits", &entry.value);
     }
+}
+
+/// A map with the keys of a process, or its command alone.
+fn fallback(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry) {
+    let mut own = Settings::default();
+    match &entry.value.kind {
+        Kind::Map(entries) => {
+            let table = &[service::FALLBACK];
+            reader.entries(entries, "`fallback`", table, &mut own);
+            own.has_command |= reader.misspelt("command", entries, table);
+        }
+        Kind::Scalar { .. } | Kind::List(_) | Kind::Null | Kind::Bad => {
+            own.has_command = true;
+            own.command = reader.command(entry);
+        }
+    }
+    keys(settings).fallback = Some(Fallback { at: entry.key.span, settings: Box::new(own) });
 }
 
 impl Reader<'_> {

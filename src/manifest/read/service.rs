@@ -45,6 +45,25 @@ const OWN: &[Line<Settings>] = &[
     ("profiles", Use::Read(|r, s, e| s.profiles = r.texts(e))),
 ];
 
+/// Keys of what runs instead of a container; all else it has from its service.
+pub(super) const FALLBACK: &[Line<Settings>] = &[
+    (
+        "command",
+        Use::Read(|r, s, e| {
+            s.has_command = true;
+            s.command = r.command(e);
+        }),
+    ),
+    ("working_dir", Use::Read(|r, s, e| s.working_dir = r.text(e))),
+    ("environment", Use::Read(|r, s, e| s.environment = r.variables(e))),
+    ("ports", Use::Read(|r, s, e| s.ports = ports(r, e))),
+    ("user", Use::Read(|r, s, e| s.user = r.text(e))),
+    ("ready", Use::Read(|r, s, e| s.ready = check::ready(r, e))),
+    ("health", Use::Read(|r, s, e| s.health = check::health(r, e))),
+    ("stop_signal", Use::Read(|r, s, e| s.stop_signal = r.text(e))),
+    ("stop_command", Use::Read(|r, s, e| s.stop_command = r.command(e))),
+];
+
 const LOGS: &[Line<Settings>] = &[
     ("max_size", Use::Read(|r, s, e| s.log_size = r.text(e))),
     ("max_files", Use::Read(|r, s, e| s.log_files = r.text(e))),
