@@ -34,6 +34,7 @@ use self::exit::{CliError, Code};
 use self::place::Place;
 use crate::show::{ColorChoice, Door};
 use crate::supervisor;
+use crate::sys::clock;
 
 /// Runs the program with the arguments that it was given.
 #[must_use]
@@ -77,6 +78,10 @@ pub fn run() -> ExitCode {
 }
 
 fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
+    if !matches!(cli.verb, Verb::Check(_) | Verb::Config(_) | Verb::Completions(_) | Verb::Version(_)) {
+        let what = "processes cannot be told apart here".to_owned();
+        clock::check().map_err(|source| CliError::Io { what, source })?;
+    }
     let place = Place::new(cli)?;
     match &cli.verb {
         Verb::Up(args) => up::run(&place, door, &up::Wish::from(args)),

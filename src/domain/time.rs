@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds since the machine booted (`CLOCK_BOOTTIME`): comparable across supervisors, untouched by clock changes.
+/// Milliseconds that the machine has been awake since its boot (`CLOCK_MONOTONIC`): comparable across supervisors,
+/// untouched by clock changes. Asleep, no grace runs out and nothing becomes late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Moment(pub u64);
 

@@ -1,6 +1,7 @@
 //! The beginning of a life: intent on disk, cgroup, environment, then the keeper.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::nursery::{self, Nursery};
-use crate::domain::{Life, Mark, Pid};
+use crate::domain::{Life, Mark, Pid, UnitName};
 use crate::keeper::{LogSpec, Spec};
 use crate::plan::{CommandPlan, Probe, UnitPlan};
 use crate::store::{Intent, Seal, StackDir, StackFile, create_record};
@@ -65,8 +66,9 @@ pub(super) fn begin(
 ) -> io::Result<Birth> {
     let Ground { dir, stack, base, .. } = *ground;
     let mark = Mark::from_random(sys::random_bytes()?);
-    let cgroup =
-        ground.cgroups.and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(plan))).ok());
+    let cgroup = ground
+        .cgroups
+        .and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(&plan.name))).ok());
     let mut cgroup = Fresh(cgroup);
     here(KillPoint::CgroupMade);
     let intent = Intent {
@@ -124,19 +126,18 @@ fn keeper(nursery: &mut Option<Nursery>) -> io::Result<(Pid, UnixStream)> {
     if sys::descriptors::is_of_reserve(&theirs) {
         return Err(io::Error::from_raw_os_error(libc::EMFILE));
     }
-    if let Some(bearer) = nursery {
-        match bearer.bear(&OwnedFd::from(theirs)) {
-            Ok(keeper) => return Ok((keeper, ours)),
-            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return Err(error),
-            // A nursery that is gone or hangs is no reason to fail: the slower way is always there. What it may yet
-            // bear finds its socket closed.
-            Err(_) => *nursery = None,
+    let Some(bearer) = nursery else { return Ok((nursery::spawn(theirs.into(), false)?, ours)) };
+    match bearer.bear(&OwnedFd::from(theirs)) {
+        Ok(keeper) => Ok((keeper, ours)),
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Err(error),
+        // A nursery that is gone or hangs is no reason to fail: the slower way is always there. What it may yet bear finds
+        // its socket closed, so the other one needs a pair of its own.
+        Err(_) => {
+            *nursery = None;
+            drop(ours);
+            self::keeper(nursery)
         }
-        drop(ours);
-        let (ours, theirs) = UnixStream::pair()?;
-        return Ok((nursery::spawn(theirs.into(), false)?, ours));
     }
-    Ok((nursery::spawn(theirs.into(), false)?, ours))
 }
 
 /// Program and arguments.
@@ -183,11 +184,40 @@ pub fn environment_beside(
     environment(stack, base, plan, None)
 }
 
-/// A unit's name as a cgroup's: never one of the kernel's own file names (`cgroup.procs`, `memory.max`).
-fn leaf_name(plan: &UnitPlan) -> String {
-    let name: String = plan.name.as_str().chars().take(60).map(|c| if c == ' ' { '-' } else { c }).collect();
-    format!("{LEAF_PREFIX}{name}")
+/// A unit's name as a cgroup's: never one of the kernel's own file names (`cgroup.procs`, `memory.max`), and never that of
+/// another unit: the second of two would run without a cgroup. No name holds a plus sign.
+fn leaf_name(name: &UnitName) -> String {
+    let text = name.as_str().replace(' ', "+");
+    if text.chars().count() <= LEAF_CHARS {
+        return format!("{LEAF_PREFIX}{text}");
+    }
+    let mut hash = DefaultHasher::new();
+    text.hash(&mut hash);
+    let begin: String = text.chars().take(LEAF_CHARS).collect();
+    format!("{LEAF_PREFIX}{begin}++{:016x}", hash.finish())
 }
+
+/// So much of a name is told by a cgroup's; with four bytes each they are still far from the 255 of a file name.
+const LEAF_CHARS: usize = 50;
 
 /// What the name of a life's cgroup begins with.
 pub(super) const LEAF_PREFIX: &str = "unit-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_unit_has_a_cgroup_name_of_its_own() {
+        let name = |text: &str| leaf_name(&UnitName::parse(text).expect("a name"));
+        let long = "x".repeat(60);
+        let names =
+            ["a b", "a-b", "a.b", &long, &format!("{long}1"), &format!("{long}2"), &"ü".repeat(50)].map(name);
+        for (at, one) in names.iter().enumerate() {
+            assert!(!names[..at].contains(one), "{one} twice");
+        }
+        assert_eq!(name("a b"), "unit-a+b");
+        // The number of a life comes behind.
+        assert!(name(&"\u{10400}".repeat(100)).len() + ".4294967295".len() <= 255);
+    }
+}

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::look::dated;
 use super::orphans::Orphans;
 use super::performer::Performer;
 use crate::control::{Answers, Call, Views};
@@ -276,7 +277,7 @@ impl Driver {
 
     fn publish(&mut self) {
         self.stale = false;
-        let view = self.stack.view(clock::moment(), boot_time());
+        let view = dated(self.stack.view(clock::moment(), boot_time()));
         self.performer.note_ready(&view);
         self.views.send_replace(Arc::new(view));
     }

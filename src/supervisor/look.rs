@@ -5,7 +5,7 @@ use std::io;
 
 use super::life::{Held, Key};
 use crate::cage::{Cage, Depth, Member, World};
-use crate::domain::{Health, Life, StackView, State, UnitView};
+use crate::domain::{Health, Life, StackView, State, UnitView, WallTime};
 use crate::plan::{Plan, UnitPlan};
 use crate::store::{LifeRecord, StackDir, StackFile, read_records};
 use crate::sys;
@@ -26,6 +26,18 @@ pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
             unit.note = Some(format!("its keeper died, the supervisor watches it{also}"));
         }
     }
+}
+
+/// Tells when each leader was born by the wall clock as it stands now: time asleep counts, and a clock that was set since
+/// does not make a service older or younger.
+pub(super) fn dated(mut units: Vec<UnitView>) -> Vec<UnitView> {
+    let now = sys::clock::wall();
+    for unit in &mut units {
+        let Some(leader) = unit.leader.filter(|_| unit.started_at.is_some()) else { continue };
+        let age = i64::try_from(sys::proc::age(leader.start).as_millis()).unwrap_or(i64::MAX);
+        unit.started_at = Some(WallTime(now.0.saturating_sub(age)));
+    }
+    units
 }
 
 /// The stack as ledger and kernel show it, for commands that find no supervisor.
@@ -65,6 +77,7 @@ pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<Stack
     }
     let dir = stack.dir().to_string_lossy().into_owned();
     let supervisor = holder.map(|holder| holder.id.pid.get());
+    let services = dated(services);
     Ok(StackView { stack: stack.name.clone(), dir, supervisor, services, strays: Vec::new(), warnings })
 }
 

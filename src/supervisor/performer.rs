@@ -486,7 +486,8 @@ impl Performer {
 
     /// The stack with all its processes.
     pub(super) fn look(&self, stack: &Stack) -> StackView {
-        let mut services = stack.view(sys::clock::moment(), super::driver::boot_time());
+        let services = stack.view(sys::clock::moment(), super::driver::boot_time());
+        let mut services = super::look::dated(services);
         super::look::fill(&mut services, &self.lives.borrow());
         StackView {
             stack: self.stack.name.clone(),

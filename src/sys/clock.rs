@@ -1,5 +1,12 @@
 //! The one place where the clock is read.
 
+#[cfg(target_os = "linux")]
+#[path = "clock_linux.rs"]
+mod os;
+#[cfg(not(target_os = "linux"))]
+#[path = "clock_macos.rs"]
+mod os;
+
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,19 +14,44 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::{Moment, WallTime};
 
-#[cfg(target_os = "linux")]
-const SINCE_BOOT: ClockId = ClockId::Boottime;
-// On macOS this clock runs on while the machine sleeps, as CLOCK_BOOTTIME does on Linux.
-#[cfg(not(target_os = "linux"))]
-const SINCE_BOOT: ClockId = ClockId::Monotonic;
-
-/// The time since the machine booted.
+/// The present, for deadlines: the clock that stands still while the machine sleeps, so that a grace or a time limit is
+/// what a service had of it awake. The same in every time namespace.
 #[must_use]
 pub fn moment() -> Moment {
-    let time = clock_gettime(SINCE_BOOT);
+    Moment(read(os::DEADLINES).saturating_sub_signed(own_shift().deadlines))
+}
+
+/// Milliseconds since the boot, asleep or not, on the clock that start times of processes are told by.
+#[cfg(target_os = "linux")]
+pub(super) fn since_boot() -> u64 {
+    read(os::STARTS).saturating_sub(own_shift().starts)
+}
+
+/// What the time namespace of this process has added to a start time, in milliseconds.
+#[cfg(target_os = "linux")]
+pub(super) fn start_shift() -> u64 {
+    own_shift().starts
+}
+
+/// Whether processes can be told apart here by when they were started, as all of devstack does.
+///
+/// # Errors
+/// The time namespace of this process shifts start times in a way that cannot be taken off exactly. Whoever goes on all
+/// the same would take what runs for gone.
+pub fn check() -> io::Result<()> {
+    os::shift().map(drop).map_err(io::Error::other)
+}
+
+fn own_shift() -> os::Shift {
+    // Who must not go on without it has asked `check`.
+    os::shift().unwrap_or_default()
+}
+
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let millis = u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000;
-    Moment(seconds * 1000 + millis)
+    seconds * 1000 + millis
 }
 
 /// The time of day.

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::stat::{Stat, parse_stat};
 use crate::domain::{Exit, ProcId};
+use crate::sys::clock;
 use crate::sys::exit::exit_of_raw;
 
 /// `/proc` itself, opened once: paths below it are short, and a later chroot or mount does not mislead us.
@@ -86,12 +87,19 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
     // The line has about 52 numbers; 2 KiB hold any.
     let mut line = [0_u8; 2048];
     let length = rustix::io::read(&fd, &mut line).ok()?;
-    parse_stat(line.get(..length)?, page_size())
+    understood(line.get(..length)?)
+}
+
+/// With the start time that the process has everywhere: the kernel shows it by the clock of the reader.
+fn understood(line: &[u8]) -> Option<Stat> {
+    let mut stat = parse_stat(line, page_size())?;
+    stat.start = stat.start.saturating_sub(clock::start_shift() * clock_ticks() / 1000);
+    Some(stat)
 }
 
 pub(super) fn exit_of_zombie(id: ProcId) -> Option<Exit> {
     let line = read(&format!("{}/stat", id.pid), 2048).ok()?;
-    let stat = parse_stat(&line, page_size()).filter(|stat| stat.start == id.start && stat.is_gone())?;
+    let stat = understood(&line).filter(|stat| stat.start == id.start && stat.is_gone())?;
     debug_assert_eq!(stat.pid, id.pid.get());
     // The last field; on kernels that had more, it would be another.
     let text = std::str::from_utf8(&line).ok()?.trim_end();
@@ -274,8 +282,7 @@ fn sysconf(name: libc::c_int) -> Option<u64> {
 }
 
 pub(super) fn age(start: u64) -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let now = Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
     let millis = u128::from(start) * 1000 / u128::from(clock_ticks());
-    now.saturating_sub(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+    let born = u64::try_from(millis).unwrap_or(u64::MAX);
+    Duration::from_millis(clock::since_boot().saturating_sub(born))
 }

@@ -7,6 +7,7 @@ mod borrowed;
 mod callers;
 #[path = "../../src/chance.rs"]
 mod chance;
+mod clock;
 mod forged;
 mod innocent;
 mod reboot;
