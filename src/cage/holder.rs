@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cage::safety::is_shared_daemon;
 use crate::cage::{ENV_DIR, ENV_STACK};
 use crate::domain::{PortHolder, PortStatus, ProcId};
 use crate::sys::ports::{self, Listener};
@@ -17,6 +18,13 @@ pub enum Claim {
     Ours(ProcId),
     /// A program outside the unit's own tree listens.
     Foreign(PortHolder),
+}
+
+/// Whether it only stands for others, as the proxy of a container's port does.
+#[must_use]
+pub fn is_engines(holder: &PortHolder) -> bool {
+    let words: Vec<String> = holder.command.split(' ').map(str::to_owned).collect();
+    is_shared_daemon("", &words)
 }
 
 /// Who listens on this port; none where nothing does.

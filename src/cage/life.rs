@@ -192,6 +192,22 @@ impl Cage {
         outcome
     }
 
+    /// Asks the leader alone, as long as it lives: its children do what it has asked for, and must not be interrupted.
+    pub fn ask_leader(&mut self, signal: Signal) -> AskOutcome {
+        self.ask_leader_in(&mut World::new(), signal)
+    }
+
+    /// The same by a look that was taken already.
+    pub fn ask_leader_in(&mut self, world: &mut World, signal: Signal) -> AskOutcome {
+        if !proc::is_alive(self.leader) {
+            return self.ask_in(world, signal);
+        }
+        let mut asked = std::mem::take(&mut self.asked);
+        let outcome = stop::ask_some(self, world, &mut asked, signal, |member| member.id == self.leader);
+        self.asked = asked;
+        outcome
+    }
+
     /// Forgets who has been asked: a new stop begins.
     pub fn forget_asked(&mut self) {
         self.asked.clear();

@@ -20,7 +20,7 @@ mod stray;
 mod verify;
 mod world;
 
-pub use holder::{Claim, claim, holder, holders, listening};
+pub use holder::{Claim, claim, holder, holders, is_engines, listening};
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
 pub use looks::Looks;
 pub use lost::lost_secret;

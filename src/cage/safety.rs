@@ -110,7 +110,7 @@ pub fn may_signal(facts: &Facts) -> Verdict {
 
 /// Whether a program is one that serves other projects as well, by its name and arguments.
 pub(super) fn is_shared_daemon(comm: &str, words: &[String]) -> bool {
-    const BY_NAME: [&str; 10] = [
+    const BY_NAME: [&str; 14] = [
         "docker-proxy",
         "dockerd",
         "containerd",
@@ -118,6 +118,10 @@ pub(super) fn is_shared_daemon(comm: &str, words: &[String]) -> bool {
         "containerd-shim-runc-v2",
         "conmon",
         "rootlessport",
+        "rootlesskit",
+        "slirp4netns",
+        "pasta",
+        "pasta.avx2",
         "watchman",
         "sccache",
         "adb",

@@ -52,8 +52,20 @@ pub(super) fn ask(
     asked: &mut BTreeSet<ProcId>,
     signal: Signal,
 ) -> AskOutcome {
+    ask_some(prey, world, asked, signal, |_| true)
+}
+
+/// The same to those members only.
+pub(super) fn ask_some(
+    prey: &dyn Prey,
+    world: &mut World,
+    asked: &mut BTreeSet<ProcId>,
+    signal: Signal,
+    whom: impl Fn(&Member) -> bool,
+) -> AskOutcome {
     let guard = prey.guard();
-    let members = prey.look(world);
+    let mut members = prey.look(world);
+    members.retain(whom);
     let mut outcome = AskOutcome::default();
     let by_group = ask_group(prey, &guard, world, &members, asked, signal);
     asked.extend(by_group.iter().map(|one| one.process));

@@ -12,7 +12,7 @@ use tokio::net::unix::pipe::Receiver;
 
 use super::Context;
 use super::endpoint::reason;
-use crate::domain::Exit;
+use crate::domain::{ContainerStep, Exit};
 use crate::plan::CommandPlan;
 use crate::store::log::printable;
 use crate::sys::exit::exit_of;
@@ -84,7 +84,17 @@ impl Exec {
     }
 
     fn start(&self, ctx: &Context) -> Result<(Running, Receiver), String> {
-        let program = self.argv.first().ok_or("there is no command")?;
+        let inside;
+        let argv = match &ctx.contained {
+            Some(contained) => {
+                let state = contained.state.borrow();
+                let id = state.id.as_deref().filter(|_| state.step == ContainerStep::Running);
+                inside = (contained.inside)(id.ok_or("its container does not run")?, &self.argv);
+                &inside
+            }
+            None => &self.argv,
+        };
+        let program = argv.first().ok_or("there is no command")?;
         if !ctx.working_dir.is_dir() {
             return Err(format!("its directory {} is not there", ctx.working_dir.display()));
         }
@@ -94,7 +104,7 @@ impl Exec {
         let mut command = Command::new(file);
         command
             .arg0(program)
-            .args(&self.argv[1..])
+            .args(&argv[1..])
             .env_clear()
             .envs(ctx.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&ctx.working_dir)

@@ -5,6 +5,7 @@
 //! again and again, without a thread and without a connection kept.
 
 mod beat;
+mod contained;
 mod endpoint;
 mod exec;
 mod http;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+pub use self::contained::{Contained, Inside, follow};
 use self::question::Question;
 use crate::domain::{Exit, PortHolder};
 use crate::machine::Answer;
@@ -68,6 +70,8 @@ pub struct Context {
     pub owner: Rc<dyn Fn(u16) -> Ownership>,
     /// Becomes true when the unit has sent `READY=1`.
     pub notified: watch::Receiver<bool>,
+    /// The container that it is, where it is one.
+    pub contained: Option<Contained>,
 }
 
 /// Asks one probe at once and then from `start` on at growing intervals (never more than `max_interval`) until it holds

@@ -6,10 +6,10 @@ use super::endpoint::{Endpoint, reason};
 use super::exec::Exec;
 use super::http::Http;
 use super::log::LogLine;
-use super::{Context, Ownership};
+use super::{Contained, Context, Ownership};
 use crate::domain::format_duration;
 use crate::machine::Answer;
-use crate::plan::Probe;
+use crate::plan::{Probe, PublishPlan};
 
 /// One question.
 pub(super) struct Question {
@@ -24,6 +24,10 @@ enum Kind {
     Log(Box<LogLine>),
     Notify,
     Port(u16, Endpoint),
+    /// The container's own health check, and whether its ports lead inside.
+    Own(Box<Contained>),
+    /// A port that leads into the container.
+    Published(Box<Contained>, PublishPlan),
     /// It cannot be asked, for this reason.
     Wrong(String),
 }
@@ -33,6 +37,14 @@ impl Question {
     pub(super) fn new(probe: &Probe, ctx: &Context) -> Self {
         let (asked, kind) = match probe {
             Probe::Http(http) => (Http::text(http), Http::new(http).map(|http| Kind::Http(Box::new(http)))),
+            Probe::Tcp { host, port } if published(ctx, host, *port).is_some() => {
+                let text = format!("connect to {}", Endpoint::new(host, *port).text());
+                (text, published(ctx, host, *port).ok_or_else(String::new))
+            }
+            Probe::Port(port) if published(ctx, "localhost", *port).is_some() => (
+                format!("a listener in its container behind port {port}"),
+                published(ctx, "localhost", *port).ok_or_else(String::new),
+            ),
             Probe::Tcp { host, port } => {
                 let endpoint = Endpoint::new(host, *port);
                 (format!("connect to {}", endpoint.text()), Ok(Kind::Tcp(endpoint)))
@@ -52,7 +64,10 @@ impl Question {
             ),
             Probe::Own => (
                 "the health check of its image".to_owned(),
-                Err("containers are not supported yet".to_owned()),
+                ctx.contained
+                    .clone()
+                    .map(|contained| Kind::Own(Box::new(contained)))
+                    .ok_or_else(|| "it is no container".to_owned()),
             ),
         };
         Self { asked, kind: kind.unwrap_or_else(Kind::Wrong) }
@@ -82,9 +97,18 @@ impl Question {
                 // Nobody is there any more who could tell.
                 Err(_) => std::future::pending().await,
             },
+            Kind::Own(contained) => {
+                // Well already, and asked again only for its ports' sake.
+                if contained.own().is_ok() {
+                    return Ok(false);
+                }
+                contained.is_well().await;
+                let told = contained.reaches_all().await;
+                told.map(|()| true).map_err(|got| Answer::Bad { asked: self.asked.clone(), got })
+            }
             // It stays wrong for ever.
             Kind::Wrong(_) => std::future::pending().await,
-            Kind::Http(_) | Kind::Tcp(_) | Kind::Exec(_) | Kind::Port(..) => Ok(false),
+            Kind::Http(_) | Kind::Tcp(_) | Kind::Exec(_) | Kind::Port(..) | Kind::Published(..) => Ok(false),
         }
     }
 
@@ -119,9 +143,21 @@ impl Kind {
                 // Who it is cannot be seen on this system: that somebody answers must do.
                 Ownership::Unknown => endpoint.connect().await.map(|_| None).map_err(|error| reason(&error)),
             },
+            Self::Own(contained) => {
+                contained.own()?;
+                contained.reaches_all().await.map(|()| None)
+            }
+            Self::Published(contained, port) => contained.reaches(port).await.map(|()| None),
             Self::Wrong(why) => Err(why.clone()),
         }
     }
+}
+
+/// The question for a port that leads into the unit's own container.
+fn published(ctx: &Context, host: &str, port: u16) -> Option<Kind> {
+    let contained = ctx.contained.as_ref()?;
+    let port = contained.published(host, port)?;
+    Some(Kind::Published(Box::new(contained.clone()), port))
 }
 
 /// A port of this machine that somebody else answers on is a conflict, not health.

@@ -22,6 +22,7 @@ pub(super) struct Alone {
     signal: Signal,
     grace: Duration,
     stage: Stage,
+    leader_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Alone {
         let (signal, grace) = spec.ends_alone?;
         let stack = Mark::parse(&spec.stack_id)?;
         let cage = Cage::new(spec.unit.clone(), spec.life, spec.mark.clone(), stack, Some(keeper), leader);
-        Some(Self { cage, signal, grace, stage: Stage::Kept })
+        Some(Self { cage, signal, grace, stage: Stage::Kept, leader_only: spec.program.is_some() })
     }
 
     /// How long until the next step.
@@ -61,17 +62,25 @@ impl Alone {
         match self.stage {
             Stage::Kept if is_alone => {
                 let _ = record.append(&RecordLine::Alone { at: clock::wall() });
-                self.cage.ask(self.signal);
+                self.ask();
                 self.stage = Stage::Asking { until: now + self.grace, again: now + PAUSE };
             }
             Stage::Asking { until, .. } if now >= until => self.kill(now),
             Stage::Asking { until, again } if stirred || now >= again => {
-                self.cage.ask(self.signal);
+                self.ask();
                 self.stage = Stage::Asking { until, again: now + PAUSE };
             }
             Stage::Killing { again } if now >= again => self.kill(now),
             Stage::Kept | Stage::Asking { .. } | Stage::Killing { .. } => {}
         }
+    }
+
+    fn ask(&mut self) {
+        if self.leader_only {
+            self.cage.ask_leader(self.signal)
+        } else {
+            self.cage.ask(self.signal)
+        };
     }
 
     fn kill(&mut self, now: Moment) {

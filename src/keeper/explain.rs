@@ -19,6 +19,9 @@ const MOST_NAMES: usize = 3;
 
 /// The files that a program's name can mean, in the order of the service's own `PATH`.
 pub(super) fn candidates(spec: &Spec) -> Vec<PathBuf> {
+    if let Some(file) = &spec.program {
+        return vec![file.clone()];
+    }
     let program = program(spec);
     if program.contains('/') {
         return vec![program.into()];

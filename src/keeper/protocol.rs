@@ -26,6 +26,10 @@ pub struct Spec {
     pub mark: Mark,
     /// Program and arguments; never empty.
     pub argv: Vec<String>,
+    /// The file that is executed, where the first of `argv` does not name it: devstack's own program, whose life is a
+    /// container's. Then only the leader is asked to end: what it has started does what it has asked for.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
     /// Absolute working directory.
     pub working_dir: PathBuf,
     /// The whole environment.

@@ -21,3 +21,4 @@ mod words;
 
 pub use boundary::*;
 pub use stack::Stack;
+pub use unit::ENGINE_LAG;

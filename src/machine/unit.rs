@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::plan::UnitPlan;
 
 /// So much longer the ladder of a container's life waits than its engine does.
-pub(super) const ENGINE_LAG: Duration = Duration::from_secs(2);
+pub const ENGINE_LAG: Duration = Duration::from_secs(2);
 
 /// A unit and its present life.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -290,6 +290,12 @@ impl StackDir {
         self.containers().join(format!("{:08x}.log", fnv1a(unit.as_str().as_bytes()) >> 32))
     }
 
+    /// Which engines were asked for containers since the stack was last proven to have none.
+    #[must_use]
+    pub fn container_engines(&self) -> PathBuf {
+        self.containers().join("engines.json")
+    }
+
     /// Where all of them are.
     #[must_use]
     pub fn containers(&self) -> PathBuf {

@@ -7,11 +7,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::containers::{EngineAt, note_engine};
 use super::nursery::{self, Nursery};
 use crate::domain::{Life, Mark, Pid, UnitName};
 use crate::keeper::{LogSpec, Spec};
-use crate::plan::{CommandPlan, Probe, UnitPlan};
+use crate::machine::ENGINE_LAG;
+use crate::plan::{CommandPlan, ContainerPlan, Probe, UnitPlan};
+use crate::shim::ShimSpec;
 use crate::store::{Intent, Seal, StackDir, StackFile, create_record};
 use crate::sys;
 use crate::sys::cgroup::Leaf;
@@ -83,22 +87,33 @@ pub(super) fn begin(
     let seal = intent.seal(dir);
     let record = create_record(dir, intent)?;
     here(KillPoint::IntentWritten);
+    let shim = plan.container.as_ref().map(|container| shim(ground, plan, container, life)).transpose()?;
+    let (program, words) = match shim {
+        Some(words) => (Some(sys::own_program()), words),
+        None => (None, argv(&plan.command)),
+    };
+    // Its own environment is the container's: what stands for it is led to the engine by the caller's.
+    let environment = match plan.container {
+        Some(_) => marked(stack, base.clone(), plan, Some(&mark)),
+        None => environment(stack, base, plan, Some(&mark)),
+    };
     let spec = Spec {
         stack_id: stack.secret.as_str().to_owned(),
         unit: plan.name.clone(),
         life,
         mark: mark.clone(),
-        argv: argv(&plan.command),
+        argv: words,
+        program,
         working_dir: plan.working_dir.clone(),
-        environment: environment(stack, base, plan, Some(&mark)),
-        user: plan.user.clone(),
+        environment,
+        user: plan.user.clone().filter(|_| plan.container.is_none()),
         cgroup: cgroup.0.as_ref().map(|leaf| leaf.path().to_owned()),
         socket: dir.keeper_socket(&plan.name, life),
         record,
         seal: seal.clone(),
         notify: plan.gate.contains(&Probe::Notify).then(|| dir.notify_socket(&plan.name, life)),
         descriptors: ground.descriptors,
-        ends_alone: plan.ends_with_supervisor.then_some((plan.stop.signal, plan.stop.grace)),
+        ends_alone: plan.ends_with_supervisor.then_some((plan.stop.signal, grace_alone(plan))),
         log: LogSpec {
             path: dir.log(&plan.name),
             max_size: plan.logs.max_size,
@@ -108,6 +123,35 @@ pub(super) fn begin(
     let (keeper, socket) = keeper(nursery)?;
     here(KillPoint::KeeperSpawned);
     Ok(Birth { mark, seal, cgroup: cgroup.0.take(), spec, socket, keeper })
+}
+
+/// Writes down what the shim of a container must know, and which engine it asks; gives its words.
+fn shim(
+    ground: &Ground<'_>,
+    plan: &Arc<UnitPlan>,
+    container: &ContainerPlan,
+    life: Life,
+) -> io::Result<Vec<String>> {
+    let (dir, unit) = (ground.dir, &plan.name);
+    // The engine first: a container that nobody knows where to look for must not be made.
+    note_engine(dir, EngineAt::of(container, ground.base)).map_err(io::Error::other)?;
+    let spec = ShimSpec {
+        stack: dir.hash.clone(),
+        name: ground.stack.name.clone(),
+        life,
+        unit: (**plan).clone(),
+        state: dir.container_state(unit, life),
+        position: dir.container_position(unit),
+    };
+    let path = dir.container_spec(unit, life);
+    spec.write(&path).map_err(io::Error::other)?;
+    let path = path.to_str().ok_or_else(|| io::Error::other("its state directory is not text"))?;
+    Ok(vec![format!("devstack-container {}", container.name), "__container".to_owned(), path.to_owned()])
+}
+
+/// What its keeper gives it to end, where no supervisor is there: the engine of a container needs a moment more.
+fn grace_alone(plan: &UnitPlan) -> Duration {
+    plan.stop.grace + if plan.container.is_some() { ENGINE_LAG } else { Duration::ZERO }
 }
 
 /// A leaf that goes again unless the life begins.
@@ -162,6 +206,19 @@ pub(super) fn environment(
         all.remove(name);
     }
     all.extend(plan.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+    marked(stack, all, plan, mark)
+}
+
+/// An environment with what says whose process it is, and nothing else that does.
+pub(super) fn marked(
+    stack: &StackFile,
+    mut all: BTreeMap<String, String>,
+    plan: &UnitPlan,
+    mark: Option<&Mark>,
+) -> Vec<(String, String)> {
+    for name in MARKS.iter().filter(|_| plan.container.is_some()) {
+        all.remove(*name);
+    }
     let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
     set("PWD", &plan.working_dir.to_string_lossy());
     set("DEVSTACK_STACK", stack.name.as_str());

@@ -114,7 +114,7 @@ impl Driver {
                     }
                 }
                 Some(fact) = self.facts.recv() => {
-                    if let Some(event) = self.performer.understand(fact) {
+                    for event in self.performer.understand(fact) {
                         self.step(event);
                     }
                 }

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use super::orphaned::Orphaned;
 use crate::cage::Cage;
-use crate::domain::{Life, Mark, Pid, UnitName};
+use crate::domain::{ContainerState, Life, Mark, Pid, UnitName};
 use crate::keeper::{FromKeeper, Spec};
 use crate::machine::{Event, Target};
 use crate::plan::UnitPlan;
@@ -80,6 +80,12 @@ pub(super) struct Held {
     pub(super) notified: watch::Sender<bool>,
     /// Its probes.
     pub(super) probes: Vec<AbortHandle>,
+    /// What its shim tells, where it is a container.
+    pub(super) contained: Rc<watch::Sender<ContainerState>>,
+    /// The ear for it.
+    pub(super) shim: Option<AbortHandle>,
+    /// Its engine was told to end what a killed shim has left.
+    pub(super) container_ended: Rc<tokio::sync::Mutex<bool>>,
     /// The wait for the end of its members, while it is being ended or orphaned.
     pub(super) waiter: Option<AbortHandle>,
     /// Listening sockets known to be its own.
@@ -111,6 +117,9 @@ impl Held {
             log_from,
             notified: watch::Sender::new(false),
             probes: Vec::new(),
+            contained: Rc::new(watch::Sender::new(ContainerState::default())),
+            shim: None,
+            container_ended: Rc::default(),
             waiter: None,
             own_sockets: BTreeSet::new(),
         }
@@ -127,7 +136,7 @@ impl Held {
 
     /// Ends all tasks that belong to this life.
     pub(super) fn end_tasks(&mut self) {
-        self.probes.drain(..).chain(self.waiter.take()).for_each(|task| task.abort());
+        self.probes.drain(..).chain(self.waiter.take()).chain(self.shim.take()).for_each(|task| task.abort());
     }
 }
 

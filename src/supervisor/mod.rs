@@ -6,6 +6,8 @@
 //! exactly when a stop is needed, so stopping must not need a new process.
 
 mod birth;
+mod contained;
+mod containers;
 mod daemon;
 mod driver;
 mod holder;

@@ -12,6 +12,7 @@ use regex::Regex;
 use tokio::sync::mpsc;
 
 use super::birth;
+use super::containers::forget_life;
 use super::keepers::{self, Leaving, UNSAID};
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::nursery::Nursery;
@@ -151,8 +152,21 @@ impl Performer {
     }
 
     /// Turns what a task told into an event of the machine, where it is one.
-    pub(super) fn understand(&mut self, fact: Fact) -> Option<Event> {
-        let event = match fact {
+    ///
+    /// The end of a life that is a container comes behind its shim's last words.
+    pub(super) fn understand(&mut self, fact: Fact) -> Vec<Event> {
+        let told = match fact {
+            Fact::Event(event) => vec![event],
+            other => self.learnt(other).into_iter().flat_map(|event| self.with_container(event)).collect(),
+        };
+        for event in &told {
+            self.heed(event);
+        }
+        told
+    }
+
+    fn learnt(&mut self, fact: Fact) -> Option<Event> {
+        match fact {
             Fact::Event(event) => Some(event),
             Fact::Keeper { unit, life, told } => self.keeper_told((unit, life), told),
             Fact::KeeperGone { unit, life } => self.keeper_gone((unit, life)),
@@ -161,17 +175,19 @@ impl Performer {
                 self.since = at;
                 self.member_ended(target)
             }
-        };
-        match &event {
-            Some(Event::Started { .. }) => here(KillPoint::StartedHeard),
-            Some(Event::Gated { answer: Answer::Good, .. }) => here(KillPoint::GateHeld),
-            Some(Event::Exited { .. }) => here(KillPoint::ExitHeard),
-            Some(Event::Emptied { .. }) => here(KillPoint::EmptiedHeard),
+        }
+    }
+
+    fn heed(&mut self, event: &Event) {
+        match event {
+            Event::Started { .. } => here(KillPoint::StartedHeard),
+            Event::Gated { answer: Answer::Good, .. } => here(KillPoint::GateHeld),
+            Event::Exited { .. } => here(KillPoint::ExitHeard),
+            Event::Emptied { .. } => here(KillPoint::EmptiedHeard),
             // It never lived: nothing of it is kept.
-            Some(Event::NotStarted { unit, life, .. }) => self.retire(unit, *life),
+            Event::NotStarted { unit, life, .. } => self.retire(unit, *life),
             _ => {}
         }
-        event
     }
 
     fn keeper_told(&mut self, key: Key, told: FromKeeper) -> Option<Event> {
@@ -281,12 +297,20 @@ impl Performer {
         let Some((plan, life)) = self.births.pop_front() else { return };
         if let Err(why) = self.bear(&plan, life) {
             remove_record(&self.dir, &plan.name, life);
+            forget_life(&self.dir, &plan, life, false);
+            if let Failure::PortInUse { port, holder } = &*why
+                && self.is_for_a_container(holder)
+            {
+                return self.tell_port_in_use(plan.name.clone(), life, *port, holder.clone());
+            }
             self.tell(Event::NotStarted { unit: plan.name.clone(), life, why: *why });
         }
     }
 
     fn bear(&mut self, plan: &Arc<UnitPlan>, life: Life) -> Result<(), Box<Failure>> {
-        if let Some((port, holder)) = self.ports.taken(plan.ports.iter().map(|port| port.number)) {
+        // Of a container that is still there: its shim takes it over, or tells whose it is.
+        let looked_at = plan.ports.iter().filter(|_| plan.container.is_none());
+        if let Some((port, holder)) = self.ports.taken(looked_at.map(|port| port.number)) {
             return Err(Box::new(Failure::PortInUse { port, holder }));
         }
         let unit = plan.name.clone();
@@ -304,6 +328,7 @@ impl Performer {
         let begun = begun.map_err(|error| Box::new(start_failure(&error)))?;
         let mut held = Held::new(Arc::clone(plan), begun.mark, begun.seal, begun.cgroup, log_from);
         held.keeper = Some(begun.keeper);
+        self.hear_shim(&(unit.clone(), life), &mut held);
         self.lives.borrow_mut().insert((unit.clone(), life), held);
         converse((unit, life), begun.socket, Some(begun.spec), self.facts.clone());
         Ok(())
@@ -328,10 +353,14 @@ impl Performer {
                     cage.spared.clone_from(&self.spared);
                     keepers::wake(cage);
                     // Under a keeper only the tree is read, which is less.
-                    Some(if cage.is_kept() {
-                        cage.ask(signal)
-                    } else {
-                        cage.ask_in(self.looks.borrow_mut().since(self.since), signal)
+                    // A shim has others at work that end its container: they must not be interrupted.
+                    let to_shim = held.plan.container.is_some();
+                    let mut looks = self.looks.borrow_mut();
+                    Some(match (cage.is_kept(), to_shim) {
+                        (true, false) => cage.ask(signal),
+                        (true, true) => cage.ask_leader(signal),
+                        (false, false) => cage.ask_in(looks.since(self.since), signal),
+                        (false, true) => cage.ask_leader_in(looks.since(self.since), signal),
                     })
                 })
             }
@@ -373,7 +402,13 @@ impl Performer {
         let survivors = outcome.survivors;
         here(KillPoint::Killed);
         self.write_receipts(target, Signal::KILL, outcome.forced, false);
-        self.tell(Event::Killed { target: target.clone(), forced, survivors });
+        let told = Event::Killed { target: target.clone(), forced, survivors };
+        match target {
+            Target::Life { unit, life } if self.may_run_on(unit, *life) => {
+                self.end_container(unit, *life, told);
+            }
+            _ => self.tell(told),
+        }
         self.wait_for_ends(target);
     }
 
@@ -432,15 +467,17 @@ impl Performer {
             // It ends by itself after `Emptied`; its connection's end has not been seen yet.
             self.leaving.add(keeper, held.cage.as_ref().and_then(|cage| cage.keeper));
         }
+        let began = held.cage.is_some();
         if let Some(leaf) = held.cage.and_then(|cage| cage.cgroup).or(held.leaf) {
             let _ = leaf.remove();
         }
+        forget_life(&self.dir, &held.plan, life, began);
         remove_record(&self.dir, unit, life);
         here(KillPoint::RecordRemoved);
     }
 
     /// All that is known of the stack beyond single lives.
-    fn stack_facts(&self) -> StackFacts {
+    pub(super) fn stack_facts(&self) -> StackFacts {
         let lives = self.lives.borrow();
         let cages: Vec<Cage> = lives.values().filter_map(|held| held.cage.clone()).collect();
         let keepers = cages.iter().filter_map(|cage| cage.keeper);
@@ -479,9 +516,8 @@ impl Performer {
             }
         };
         let ports: Vec<u16> = ports.into_iter().collect();
-        let (survivors, ports) = cage::verify(&self.stack_facts(), units, &ports);
+        self.verify_all(units.map(<[UnitName]>::to_vec), ports);
         here(KillPoint::Verified);
-        self.tell(Event::Verified { survivors, ports, containers: None });
     }
 
     /// The stack with all its processes.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::birth::LEAF_PREFIX;
+use super::containers::forget_life;
 use super::holder::PAUSE;
 use super::life::{Fact, Held, converse};
 use super::performer::Performer;
@@ -63,6 +64,7 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Taken> {
         if let Some(leaf) = leaf_of(&performer.dir, &record) {
             let _ = leaf.remove();
         }
+        forget_life(&performer.dir, &record.intent.plan, record.intent.life, record.leader.is_some());
         remove_record(&performer.dir, &unit, record.intent.life);
     }
     let mut events = vec![Event::Remembered { lives: last.into_iter().collect() }];
@@ -155,6 +157,11 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
         let target = Target::Life { unit: key.0.clone(), life: key.1 };
         let _ = performer.facts.send(Fact::Ended(target, performer.since));
     }
+    // A shim that ended while nobody looked has left its container to the next one: it is no loss to be ended now.
+    if !sys::proc::is_alive(leader) {
+        held.container_ended = std::rc::Rc::new(tokio::sync::Mutex::new(true));
+    }
+    performer.hear_shim(&key, &mut held);
     let orphaned = held.orphaned.is_some();
     performer.lives.borrow_mut().insert(key.clone(), held);
     Some(Event::Adopted(Box::new(Adopted {

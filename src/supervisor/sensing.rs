@@ -22,15 +22,26 @@ const GATE_SLOWEST: Duration = Duration::from_millis(500);
 
 impl Performer {
     fn context(&self, key: &Key, held: &Held) -> health::Context {
-        let environment = birth::environment(&self.stack, &self.base, &held.plan, None);
+        let environment = match held.plan.container.as_deref() {
+            Some(container) => self.engine_environment(held, container),
+            None => birth::environment(&self.stack, &self.base, &held.plan, None),
+        };
+        // Who listens for a container is its engine: no tree of ours.
+        let is_container = held.plan.container.is_some();
         let (lives, ports, owned) = (Rc::clone(&self.lives), Rc::clone(&self.ports), key.clone());
         health::Context {
             environment: environment.into(),
             working_dir: held.plan.working_dir.clone(),
             log_path: self.dir.log(&key.0),
             log_from: held.log_from.clone(),
-            owner: Rc::new(move |port| ports.owner(&mut lives.borrow_mut(), &owned, port)),
+            owner: Rc::new(move |port| {
+                if is_container {
+                    return health::Ownership::Unknown;
+                }
+                ports.owner(&mut lives.borrow_mut(), &owned, port)
+            }),
             notified: held.notified.subscribe(),
+            contained: self.contained(held),
         }
     }
 

@@ -30,4 +30,4 @@ pub mod users;
 pub mod watch;
 pub mod watch_group;
 
-pub use own::{itself, leave_terminal, random_bytes, reap, take_exit, wait};
+pub use own::{itself, leave_terminal, own_program, random_bytes, reap, take_exit, wait};

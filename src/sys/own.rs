@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,13 +15,18 @@ use crate::sys::proc;
 /// On Linux by `/proc/self/exe`: it stays the same program even when its file was replaced by an upgrade meanwhile.
 #[must_use]
 pub fn itself() -> Command {
-    #[cfg(target_os = "linux")]
-    let path = std::path::PathBuf::from("/proc/self/exe");
-    #[cfg(not(target_os = "linux"))]
-    let path = std::env::current_exe().unwrap_or_else(|_| "devstack".into());
-    let mut command = Command::new(path);
+    let mut command = Command::new(own_program());
     command.arg0("devstack");
     command
+}
+
+/// This program's file, as a process of this program names it.
+#[must_use]
+pub fn own_program() -> PathBuf {
+    #[cfg(target_os = "linux")]
+    return PathBuf::from("/proc/self/exe");
+    #[cfg(not(target_os = "linux"))]
+    return std::env::current_exe().unwrap_or_else(|_| "devstack".into());
 }
 
 /// Random bytes of the kernel.

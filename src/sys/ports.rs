@@ -42,10 +42,21 @@ pub fn listeners() -> Vec<Listener> {
 
 /// The slow way: to fill its buffer the kernel walks through all connections as well (7 ms and more).
 fn from_text() -> Vec<Listener> {
-    let mut found = Vec::new();
-    for path in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+    text_of("self").unwrap_or_default()
+}
+
+/// All listening TCP sockets where this process is: its network may be another than ours. None where it cannot be seen.
+#[must_use]
+pub fn listeners_within(pid: i32) -> Option<Vec<Listener>> {
+    text_of(&pid.to_string())
+}
+
+fn text_of(process: &str) -> Option<Vec<Listener>> {
+    let (mut found, mut seen) = (Vec::new(), false);
+    for table in ["tcp", "tcp6"] {
         // No IPv6, no file: nothing listens there.
-        let Ok(file) = File::open(path) else { continue };
+        let Ok(file) = File::open(format!("/proc/{process}/net/{table}")) else { continue };
+        seen = true;
         // The kernel lists listening sockets first (proc_net_tcp): a machine with many connections is not read whole.
         for line in BufReader::new(file).split(b'\n').map_while(Result::ok).skip(1) {
             match parse_line(&line) {
@@ -55,7 +66,7 @@ fn from_text() -> Vec<Listener> {
             }
         }
     }
-    found
+    seen.then_some(found)
 }
 
 /// The first of these processes that holds each of these sockets. What may not be read is passed over.

@@ -31,6 +31,7 @@ fn context(dir: &Path, owner: Ownership) -> (Context, watch::Sender<bool>) {
         log_path: dir.join("a.log"),
         log_from: devstack::store::log::Position::now(&dir.join("a.log")).expect("a place"),
         owner: Rc::new(move |_| owner.clone()),
+        contained: None,
         notified,
     };
     (ctx, sender)

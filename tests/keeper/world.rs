@@ -48,6 +48,7 @@ impl World {
             seal: Seal::of(&Mark::parse(MARK).expect("a mark"), &["test"]),
             notify: None,
             ends_alone: None,
+            program: None,
             descriptors: None,
             log: LogSpec { path: path("api.log"), max_size: 10 << 20, max_files: 1000 },
         };

@@ -1,0 +1,187 @@
+//! Lives that are containers: what their shims tell is heard, and none is told as over while its container may run on.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+
+use super::birth;
+use super::containers::{self, EngineAt, Search, end_unit, engines, is_done, state_of};
+use super::life::{Fact, Held, Key};
+use super::performer::Performer;
+use crate::cage;
+use crate::domain::{ContainerTrouble, Failure, Life, PortHolder, PortStatus, UnitName};
+use crate::engine::Engine as _;
+use crate::health;
+use crate::machine::{Event, Target};
+use crate::plan::ContainerPlan;
+
+/// An engine that hangs holds the end of a life no longer: the proof at the end of the stop tells what is left.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A proxy ends a moment after its container.
+const PROXY: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Performer {
+    /// From now on what the shim of this life tells is heard.
+    pub(super) fn hear_shim(&self, key: &Key, held: &mut Held) {
+        if held.plan.container.is_none() {
+            return;
+        }
+        let (facts, state, (unit, life)) = (self.facts.clone(), held.contained.clone(), key.clone());
+        let path = self.dir.container_state(&unit, life);
+        let task = spawn_local(health::follow(path, move |told| {
+            state.send_replace(told.clone());
+            let event = Event::Contained { unit: unit.clone(), life, state: told };
+            let _ = facts.send(Fact::Event(event));
+        }));
+        held.shim = Some(task.abort_handle());
+    }
+
+    /// The container of a life as its probes see it.
+    pub(super) fn contained(&self, held: &Held) -> Option<health::Contained> {
+        let plan = held.plan.container.as_deref()?;
+        let client = self.engine_of(plan).client();
+        Some(health::Contained {
+            state: held.contained.subscribe(),
+            publish: plan.publish.clone().into(),
+            inside: Rc::new(move |id, words| client.exec_words(id, &[], words)),
+        })
+    }
+
+    /// The environment of what is run inside a container: that of the engine's command.
+    pub(super) fn engine_environment(&self, held: &Held, plan: &ContainerPlan) -> Vec<(String, String)> {
+        // A life that was taken over is watched before its next caller brings an environment.
+        let mut all: BTreeMap<String, String> =
+            if self.base.is_empty() { std::env::vars().collect() } else { self.base.clone() };
+        all.extend(self.engine_of(plan).environment().clone());
+        birth::marked(&self.stack, all, &held.plan, None)
+    }
+
+    fn engine_of(&self, plan: &ContainerPlan) -> EngineAt {
+        if self.base.is_empty()
+            && let Some(known) = engines(&self.dir).into_iter().find(|one| one.serves(plan))
+        {
+            return known;
+        }
+        EngineAt::of(plan, &self.base)
+    }
+
+    /// What the machine is told of a life's end, where the life is a container: the shim's last words before it, and that
+    /// nothing is left only once its engine has ended what a killed shim has left behind.
+    pub(super) fn with_container(&self, event: Event) -> Vec<Event> {
+        match &event {
+            Event::Exited { unit, life, .. } if self.is_contained(unit, *life) => {
+                let state = state_of(&self.dir, unit, *life);
+                let last = state.map(|state| Event::Contained { unit: unit.clone(), life: *life, state });
+                last.into_iter().chain([event]).collect()
+            }
+            Event::Emptied { target: Target::Life { unit, life } } if self.may_run_on(unit, *life) => {
+                self.end_container(unit, *life, event.clone());
+                Vec::new()
+            }
+            _ => vec![event],
+        }
+    }
+
+    fn is_contained(&self, unit: &UnitName, life: Life) -> bool {
+        self.lives.borrow().get(&(unit.clone(), life)).is_some_and(|held| held.plan.container.is_some())
+    }
+
+    /// Whether its container may run although its shim is gone.
+    pub(super) fn may_run_on(&self, unit: &UnitName, life: Life) -> bool {
+        self.is_contained(unit, life) && !is_done(state_of(&self.dir, unit, life).as_ref())
+    }
+
+    /// Has the engine kill what runs of a life, and tells this event then.
+    pub(super) fn end_container(&self, unit: &UnitName, life: Life, then: Event) {
+        let lives = self.lives.borrow();
+        let held = lives.get(&(unit.clone(), life));
+        let Some((held, plan)) = held.and_then(|held| Some((held, held.plan.container.as_deref()?))) else {
+            return self.tell(then);
+        };
+        let (engine, ended) = (self.engine_of(plan), Rc::clone(&held.container_ended));
+        let (hash, unit, facts) = (self.dir.hash.clone(), unit.clone(), self.facts.clone());
+        let ran = held.contained.borrow().id.is_some();
+        spawn_local(async move {
+            let mut ended = ended.lock().await;
+            if !*ended {
+                let work = async {
+                    end_unit(&engine, &hash, &unit).await?;
+                    if !ran {
+                        // What a killed shim was just asking for may still be done.
+                        sleep(containers::AFTERMATH).await;
+                        end_unit(&engine, &hash, &unit).await?;
+                    }
+                    Ok::<(), ContainerTrouble>(())
+                };
+                match timeout(PATIENCE, work).await {
+                    Ok(Ok(())) => {
+                        tracing::info!(%unit, "its shim was killed: its engine was told to end the container");
+                    }
+                    Ok(Err(trouble)) => tracing::warn!(%unit, %trouble, "its container may run on"),
+                    Err(_) => tracing::warn!(%unit, "its container may run on: its engine does not answer"),
+                }
+                *ended = true;
+            }
+            let _ = facts.send(Fact::Event(then));
+        });
+    }
+
+    /// Looks at what is left after a stop; engines are asked where the stack has used any.
+    pub(super) fn verify_all(&self, units: Option<Vec<UnitName>>, ports: Vec<u16>) {
+        let engines = engines(&self.dir);
+        let facts = self.stack_facts();
+        if engines.is_empty() {
+            let (survivors, ports) = cage::verify(&facts, units.as_deref(), &ports);
+            return self.tell(Event::Verified { survivors, ports, containers: None });
+        }
+        let (dir, tell) = (self.dir.clone(), self.facts.clone());
+        spawn_local(async move {
+            let search = Search { dir, engines, units };
+            let proof = search.prove().await;
+            let (survivors, mut status) = cage::verify(&facts, search.units.as_deref(), &ports);
+            let begun = Instant::now();
+            while status.iter().any(is_leaving) && begun.elapsed() < PROXY {
+                sleep(PAUSE).await;
+                status = cage::holders(&ports);
+            }
+            let containers = Some(Box::new(proof));
+            let _ = tell.send(Fact::Event(Event::Verified { survivors, ports: status, containers }));
+        });
+    }
+
+    /// Why a port is taken, where an engine holds it for a container: by which one.
+    pub(super) fn tell_port_in_use(&self, unit: UnitName, life: Life, port: u16, holder: PortHolder) {
+        let engines = engines(&self.dir);
+        let facts = self.facts.clone();
+        spawn_local(async move {
+            let mut container = None;
+            for engine in engines {
+                let asked = timeout(PROXY, engine.client().publishing(port)).await;
+                let found = asked.ok().and_then(Result::ok).unwrap_or_default().into_iter().next();
+                container = container.or(found.map(|found| found.name));
+            }
+            let why = if container.is_some() {
+                let trouble = ContainerTrouble::PortTaken { port, container, holder: Some(holder) };
+                Failure::Container { trouble }
+            } else {
+                Failure::PortInUse { port, holder }
+            };
+            let _ = facts.send(Fact::Event(Event::NotStarted { unit, life, why }));
+        });
+    }
+
+    /// Whether the holder of a port only stands for a container, and this stack knows whom to ask for it.
+    pub(super) fn is_for_a_container(&self, holder: &PortHolder) -> bool {
+        cage::is_engines(holder) && !engines(&self.dir).is_empty()
+    }
+}
+
+/// A port that an engine's proxy holds, which was for a container that is gone.
+fn is_leaving(status: &PortStatus) -> bool {
+    !status.free && status.owner.as_ref().is_some_and(cage::is_engines)
+}

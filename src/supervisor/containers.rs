@@ -1,0 +1,272 @@
+//! What the supervisor itself asks of container engines: the end of a container whose shim is gone, and at the end of a stop
+//! whether anything of the stack is left. All else is done by the shims.
+//!
+//! A stack that never had a container has no file that names an engine, and asks none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    ContainerState, ContainerStep, ContainerTrouble, ContainersProof, LeftContainer, Life, Signal, UnitName,
+};
+use crate::engine::{Client, Container, Engine as _, Program, Status, Trouble, TroubleKind, label};
+use crate::plan::{ContainerPlan, EngineKind, UnitPlan};
+use crate::store::{HomeError, StackDir, private_dir, read_whole, write_whole};
+
+/// What leads an engine's command to its engine. One that is not set is noted as well: whoever asks later may have set it.
+const LEADING: [&str; 9] = [
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "CONTAINER_HOST",
+    "CONTAINER_CONNECTION",
+    "CONTAINERS_CONF",
+];
+
+/// So often what is left is taken away and looked for again.
+const LOOKS: u32 = 5;
+/// So long a container may take to end that nobody stands for any more.
+const GRACE: Duration = Duration::from_secs(10);
+/// What an engine is in the middle of needs a moment.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A question that was under way when everything was killed may still be done by the engine.
+pub(super) const AFTERMATH: Duration = Duration::from_millis(800);
+/// An engine that does not answer must not hold a stop for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An engine that this stack has used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EngineAt {
+    kind: EngineKind,
+    context: Option<String>,
+    environment: BTreeMap<String, String>,
+    /// It has made a container, as far as is known: where it does not answer, nothing is proven.
+    used: bool,
+}
+
+impl EngineAt {
+    /// The engine of a container, as this environment leads to it.
+    pub(super) fn of(plan: &ContainerPlan, base: &BTreeMap<String, String>) -> Self {
+        let value = |name: &str| base.get(name).cloned().unwrap_or_default();
+        let environment = LEADING.iter().map(|name| ((*name).to_owned(), value(name))).collect();
+        Self { kind: plan.engine, context: plan.context.clone(), environment, used: false }
+    }
+
+    fn program(&self) -> Program {
+        match self.kind {
+            EngineKind::Docker => Program::Docker,
+            EngineKind::Podman => Program::Podman,
+        }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        let mut client = Client::new(self.program()).patience(PATIENCE);
+        if let Some(context) = &self.context {
+            client = client.context(context);
+        }
+        self.environment.iter().fold(client, |client, (name, value)| client.env(name, value))
+    }
+
+    /// What leads to it.
+    pub(super) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// Whether it is the engine of such a container, as far as the plan says.
+    pub(super) fn serves(&self, plan: &ContainerPlan) -> bool {
+        (self.kind, &self.context) == (plan.engine, &plan.context)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.kind, &self.context, &self.environment) == (other.kind, &other.context, &other.environment)
+    }
+
+    fn trouble(&self, trouble: Trouble) -> ContainerTrouble {
+        let text = trouble.text;
+        match trouble.kind {
+            TroubleKind::NotInstalled => {
+                ContainerTrouble::NotInstalled { program: self.program().name().to_owned() }
+            }
+            TroubleKind::NotPermitted => ContainerTrouble::NotPermitted { text },
+            TroubleKind::NoSuchContext => {
+                ContainerTrouble::NoSuchContext { context: self.context.clone().unwrap_or_default() }
+            }
+            TroubleKind::NotRunning | TroubleKind::TimedOut => ContainerTrouble::NotAnswering { text },
+            _ => ContainerTrouble::Refused { text },
+        }
+    }
+}
+
+/// The engines that this stack has used since it was last proven to have no container.
+pub(super) fn engines(dir: &StackDir) -> Vec<EngineAt> {
+    let text = read_whole(&dir.container_engines()).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Writes down that this engine is used, before it is.
+pub(super) fn note_engine(dir: &StackDir, engine: EngineAt) -> Result<(), HomeError> {
+    let mut known = engines(dir);
+    match known.iter_mut().find(|one| one.is_same(&engine)) {
+        Some(one) if one.used || !engine.used => return Ok(()),
+        Some(one) => one.used = true,
+        None => known.push(engine),
+    }
+    private_dir(&dir.containers())?;
+    write_whole(&dir.container_engines(), &known)
+}
+
+/// What the shim of a life told last.
+pub(super) fn state_of(dir: &StackDir, unit: &UnitName, life: Life) -> Option<ContainerState> {
+    serde_json::from_slice(&read_whole(&dir.container_state(unit, life)).ok()?).ok()
+}
+
+/// Whether a shim has done all it had to: its container has ended, or there never was one, or there is nobody to ask.
+pub(super) fn is_done(state: Option<&ContainerState>) -> bool {
+    state.is_some_and(|state| state.step == ContainerStep::Ended)
+}
+
+/// Forgets the files of a life. That its engine has made a container stays known. `began`: its shim has run.
+pub(super) fn forget_life(dir: &StackDir, plan: &UnitPlan, life: Life, began: bool) {
+    let (Some(container), unit) = (&plan.container, &plan.name) else { return };
+    let state = state_of(dir, unit, life);
+    let made = !is_done(state.as_ref()) || state.is_some_and(|state| state.id.is_some());
+    if began && made {
+        let mut known = engines(dir);
+        known.iter_mut().filter(|one| one.serves(container)).for_each(|one| one.used = true);
+        // On a full disk the files stay, and say the same.
+        if write_whole(&dir.container_engines(), &known).is_err() {
+            return;
+        }
+    }
+    let _ = fs::remove_file(dir.container_spec(unit, life));
+    let _ = fs::remove_file(dir.container_state(unit, life));
+}
+
+/// Whether shims were killed, or are: what they have asked for may still be done.
+fn is_doubtful(dir: &StackDir) -> bool {
+    let files = fs::read_dir(dir.containers()).into_iter().flatten().flatten();
+    files.map(|file| file.path()).any(|path| path.extension().is_some_and(|end| end == "spec"))
+}
+
+/// Has the engine kill what runs of a unit whose shim is gone. Whether nothing of it runs.
+pub(super) async fn end_unit(engine: &EngineAt, hash: &str, unit: &UnitName) -> Result<(), ContainerTrouble> {
+    let client = engine.client();
+    let ended = async {
+        for container in client.labelled(&label::of_stack(hash)).await? {
+            let runs = !matches!(container.status, Status::Created { .. } | Status::Exited(_));
+            if is_of(&container, unit) && runs {
+                match client.kill(&container.id, Signal::KILL).await {
+                    Ok(()) => {}
+                    // It has ended by itself, or somebody took it away.
+                    Err(trouble)
+                        if matches!(
+                            trouble.kind,
+                            TroubleKind::NoSuchContainer | TroubleKind::ContainerStopped
+                        ) => {}
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+        }
+        Ok(())
+    };
+    ended.await.map_err(|trouble| engine.trouble(trouble))
+}
+
+fn is_of(container: &Container, unit: &UnitName) -> bool {
+    container.labels.get(label::SERVICE).is_some_and(|service| service == unit.as_str())
+}
+
+/// What is looked for at the end of a stop.
+pub(super) struct Search {
+    pub(super) dir: StackDir,
+    pub(super) engines: Vec<EngineAt>,
+    /// None: of the whole stack.
+    pub(super) units: Option<Vec<UnitName>>,
+}
+
+impl Search {
+    /// Takes away what is left of these units in every engine that was used, and asks again until nothing is.
+    pub(super) async fn prove(&self) -> ContainersProof {
+        let doubtful = is_doubtful(&self.dir);
+        let mut proof = ContainersProof::default();
+        for engine in &self.engines {
+            if let Err(trouble) = self.clear(engine, doubtful, &mut proof).await {
+                let trouble = engine.trouble(trouble);
+                // An engine that was never there has made nothing.
+                if engine.used || doubtful || matches!(trouble, ContainerTrouble::Refused { .. }) {
+                    proof.unproven.get_or_insert(trouble);
+                }
+            }
+        }
+        if self.units.is_none() && proof.is_clean() {
+            // Nothing of it is in any engine: what would have to be asked for is forgotten.
+            let _ = fs::remove_dir_all(self.dir.containers());
+        }
+        proof
+    }
+
+    async fn clear(
+        &self,
+        engine: &EngineAt,
+        doubtful: bool,
+        proof: &mut ContainersProof,
+    ) -> Result<(), Trouble> {
+        let client = engine.client();
+        let (mut removed, mut refused) = (BTreeSet::new(), BTreeMap::new());
+        let mut empty = 0;
+        for look in 1..=LOOKS {
+            let mut found = client.labelled(&label::of_stack(&self.dir.hash)).await?;
+            found.retain(|container| {
+                self.units.as_ref().is_none_or(|units| units.iter().any(|unit| is_of(container, unit)))
+            });
+            if found.is_empty() {
+                empty += 1;
+                if !doubtful || empty == 2 {
+                    break;
+                }
+                tokio::time::sleep(AFTERMATH).await;
+                continue;
+            }
+            if look == LOOKS {
+                proof.left.extend(found.iter().map(|container| LeftContainer {
+                    engine: engine.program().name().to_owned(),
+                    name: container.name.clone(),
+                    id: container.id.clone(),
+                    unit: container.labels.get(label::SERVICE).and_then(|unit| UnitName::parse(unit).ok()),
+                    reason: refused.get(&container.id).cloned().unwrap_or_else(|| "still there".to_owned()),
+                }));
+                removed.retain(|id| !found.iter().any(|container| container.id == *id));
+                break;
+            }
+            // It may be a database: it is asked before it is taken away.
+            let asked = found.iter().filter(|container| matches!(container.status, Status::Running { .. }));
+            let asked: Vec<_> = asked
+                .map(|container| {
+                    let (client, id) = (client.clone(), container.id.clone());
+                    tokio::task::spawn_local(async move { client.stop(&id, GRACE).await })
+                })
+                .collect();
+            for asked in asked {
+                // What was not heard is taken away all the same.
+                let _ = asked.await;
+            }
+            for container in found {
+                match client.remove(&container.id).await {
+                    Ok(()) => drop(removed.insert(container.id)),
+                    Err(trouble) => drop(refused.insert(container.id, trouble.text)),
+                }
+            }
+            if !refused.is_empty() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        proof.removed += u32::try_from(removed.len()).unwrap_or(u32::MAX);
+        Ok(())
+    }
+}
