@@ -243,6 +243,7 @@ pub struct UpArgs {
 
 /// `devstack down`
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct DownArgs {
     /// The manifest.
     #[command(flatten)]
@@ -256,6 +257,15 @@ pub struct DownArgs {
     /// Time between asking and SIGKILL, such as 3s [default: each service's own]
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// Only services in containers
+    #[arg(long)]
+    pub containers: bool,
+    /// Also remove the stack's named volumes, with all that is in them; asks before
+    #[arg(long, conflicts_with_all = ["services", "containers", "dry_run"])]
+    pub volumes: bool,
+    /// With --volumes: do not ask
+    #[arg(long, requires = "volumes")]
+    pub yes: bool,
     /// Only tell what would be ended
     #[arg(long)]
     pub dry_run: bool,

@@ -10,18 +10,29 @@ use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, check_names};
 use super::reach::{self, Wake};
 use super::talk::{Ended, Interrupts, Source, follow};
+use super::volumes;
 use crate::control::{Answers, Call, Client, ClientError, DownCall, Lines};
 use crate::domain::{DownReport, UnitName};
 use crate::machine::{DownRequest, Reply};
+use crate::plan::Plan;
+use crate::show::down::Volumes;
 use crate::show::progress::Verb;
 use crate::show::{Door, Progress, down, json};
 use crate::supervisor::{self, Claim};
 
 /// What the command line asks for.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct Wish {
     services: Vec<UnitName>,
     force: bool,
     timeout: Option<Duration>,
+    /// Of what is named, or of all, only services in containers.
+    containers: bool,
+    /// Named volumes too.
+    volumes: bool,
+    /// Without a question.
+    yes: bool,
     dry_run: bool,
     json: bool,
 }
@@ -29,7 +40,7 @@ pub(super) struct Wish {
 impl Wish {
     /// The whole stack, gracefully.
     pub(super) fn whole() -> Self {
-        Self { services: Vec::new(), force: false, timeout: None, dry_run: false, json: false }
+        Self::default()
     }
 }
 
@@ -39,6 +50,9 @@ impl From<&DownArgs> for Wish {
             services: args.services.clone(),
             force: args.force,
             timeout: args.timeout,
+            containers: args.containers,
+            volumes: args.volumes,
+            yes: args.yes,
             dry_run: args.dry_run,
             json: args.json,
         }
@@ -51,8 +65,8 @@ impl From<&StopArgs> for Wish {
             services: args.services.clone(),
             force: args.force,
             timeout: args.timeout,
-            dry_run: false,
             json: args.json,
+            ..Self::default()
         }
     }
 }
@@ -79,38 +93,83 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         let doubtful: Vec<UnitName> = wish.services.iter().filter(unknown).cloned().collect();
         check_names(plan, &doubtful)?;
     }
+    let plans = [stack.file.plan.clone(), loaded.as_ref().map(|loaded| loaded.plan.clone())];
+    let plans: Vec<&Plan> = plans.iter().flatten().collect();
+    let Some(units) = units(wish, &plans) else {
+        door.say("no service in a container is meant: nothing to do\n");
+        return tell(door, wish, DownReport { clean: true, ..DownReport::default() }, &Volumes::default());
+    };
     if wish.dry_run {
-        door.answer(&down::dry_run(&door.out, &stack.view(door)?))?;
+        let mut view = stack.view(door)?;
+        if wish.containers {
+            view.services.retain(|unit| unit.container.is_some());
+            view.strays.clear();
+        }
+        door.answer(&down::dry_run(&door.out, &view))?;
         return Ok(Code::Done);
     }
-    let ended = block_on(end(stack, door, loaded, wish))??;
+    // Before anything is ended: whoever says no has lost nothing.
+    let found =
+        if wish.volumes { Some(block_on(volumes::Found::of(&stack.dir.hash, &plans))??) } else { None };
+    if let Some(found) = &found
+        && !found.agreed(door, wish.yes, wish.json)?
+    {
+        door.say("nothing was done\n");
+        return Err(CliError::Told(Code::Failed));
+    }
+    let ended = block_on(end(stack, door, loaded, wish, units))??;
     match ended.reply {
-        Reply::Down(report) => tell(door, wish, report),
+        Reply::Down(report) => {
+            let volumes = match found {
+                // What may still run may still write.
+                Some(found) if !report.clean => found.left("the stop is not clean"),
+                Some(found) => block_on(found.remove())?,
+                None => volumes::kept(&report, &plans),
+            };
+            tell(door, wish, report, &volumes)
+        }
         Reply::NoSuchUnit(name) => Err(CliError::NoSuchService { name: name.to_string(), known: vec![] }),
         Reply::Up(_) | Reply::Busy => Err(CliError::Bug("an up was answered to a down".to_owned())),
     }
 }
 
-fn tell(door: &Door, wish: &Wish, report: DownReport) -> Result<Code, CliError> {
+/// The units to be ended: none for the whole stack, nothing where nothing is meant.
+#[expect(clippy::option_option, reason = "the inner one is the request's own word for the whole stack")]
+fn units(wish: &Wish, plans: &[&Plan]) -> Option<Option<Vec<UnitName>>> {
+    if !wish.containers {
+        return Some((!wish.services.is_empty()).then(|| wish.services.clone()));
+    }
+    let meant = |name: &UnitName| wish.services.is_empty() || wish.services.contains(name);
+    let units = plans.iter().flat_map(|plan| &plan.units).filter(|unit| unit.container.is_some());
+    let mut names: Vec<UnitName> = units.map(|unit| unit.name.clone()).filter(meant).collect();
+    names.sort();
+    names.dedup();
+    // An empty list would mean the whole stack.
+    (!names.is_empty()).then_some(Some(names))
+}
+
+fn tell(door: &Door, wish: &Wish, report: DownReport, volumes: &Volumes) -> Result<Code, CliError> {
     if wish.json {
-        door.answer(&json::down(&report)?)?;
+        door.answer(&json::down(&report, volumes)?)?;
     } else {
-        door.answer(&down::report(&door.out, &report))?;
+        door.answer(&(down::report(&door.out, &report) + &down::volumes(&door.out, volumes)))?;
     }
     match (report.clean, wish.json) {
-        (true, _) => Ok(Code::Done),
-        (false, true) => Err(CliError::Told(Code::NotClean)),
+        (true, _) if volumes.left.is_empty() => Ok(Code::Done),
+        (true, _) | (false, true) => Err(CliError::Told(Code::NotClean)),
         (false, false) => Err(CliError::NotClean(Box::new(report))),
     }
 }
 
-async fn end(stack: Stack, door: &Door, loaded: Option<Loaded>, wish: &Wish) -> Result<Ended, CliError> {
+async fn end(
+    stack: Stack,
+    door: &Door,
+    loaded: Option<Loaded>,
+    wish: &Wish,
+    units: Option<Vec<UnitName>>,
+) -> Result<Ended, CliError> {
     let mut interrupts = Interrupts::listen()?;
-    let request = DownRequest {
-        units: (!wish.services.is_empty()).then(|| wish.services.clone()),
-        force: wish.force,
-        grace: wish.timeout,
-    };
+    let request = DownRequest { units, force: wish.force, grace: wish.timeout };
     let call = DownCall { request, plan: loaded.map(|loaded| loaded.plan), caller: caller() };
     let harder = DownCall {
         request: DownRequest { force: true, ..call.request.clone() },

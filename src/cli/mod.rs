@@ -18,6 +18,7 @@ mod reach;
 mod setup;
 mod talk;
 mod up;
+mod volumes;
 mod wait;
 pub mod when;
 

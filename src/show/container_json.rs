@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::down::Volumes;
 use crate::domain::{
     ContainerStep, ContainerView, ContainersProof, EndedContainer, LeftContainer, OwnHealth, UnitName,
 };
@@ -102,5 +103,26 @@ impl<'a> ContainersDoc<'a> {
             left: proof.left.iter().map(left).collect(),
             unproven: proof.unproven.as_ref().map(ToString::to_string),
         }
+    }
+}
+
+/// `volumes` of a stop.
+#[derive(Serialize)]
+pub(super) struct VolumesDoc<'a> {
+    kept: &'a [String],
+    removed: &'a [String],
+    left: Vec<LeftVolumeDoc<'a>>,
+}
+
+#[derive(Serialize)]
+struct LeftVolumeDoc<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> VolumesDoc<'a> {
+    pub(super) fn new(volumes: &'a Volumes) -> Self {
+        let left = volumes.left.iter().map(|(name, reason)| LeftVolumeDoc { name, reason });
+        Self { kept: &volumes.kept, removed: &volumes.removed, left: left.collect() }
     }
 }

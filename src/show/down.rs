@@ -6,6 +6,36 @@ use super::table::{Align, Cell, Table};
 use super::{container, text};
 use crate::domain::{DownReport, Ended, EndedUnit, Exit, StackView, Survivor};
 
+/// What became of a stack's named volumes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volumes {
+    /// Still there, by their names in the manifest.
+    pub kept: Vec<String>,
+    /// Removed, by their engines' names.
+    pub removed: Vec<String>,
+    /// To be removed and still there, each with the reason.
+    pub left: Vec<(String, String)>,
+}
+
+/// The lines about volumes; nothing where there are none.
+#[must_use]
+pub fn volumes(paint: &Paint, volumes: &Volumes) -> String {
+    let mut out = String::new();
+    let names = |names: &[String]| names.iter().map(|name| paint.clean(name)).collect::<Vec<_>>().join(", ");
+    if !volumes.removed.is_empty() {
+        out += &["volumes removed: ", &names(&volumes.removed), "\n"].concat();
+    }
+    for (name, why) in &volumes.left {
+        let line = format!("volume not removed: {} ({})", paint.clean(name), paint.clean(why));
+        out += &(paint.tone(Tone::Bad, &line) + "\n");
+    }
+    if !volumes.kept.is_empty() {
+        let line = format!("volumes kept: {} (devstack down --volumes removes them)", names(&volumes.kept));
+        out += &(paint.tone(Tone::Dim, &line) + "\n");
+    }
+    out
+}
+
 /// The rows and the line below them.
 #[must_use]
 pub fn report(paint: &Paint, report: &DownReport) -> String {

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::container_json::{ContainerDoc, ContainersDoc, EndedContainerDoc};
+use super::container_json::{ContainerDoc, ContainersDoc, EndedContainerDoc, VolumesDoc};
+use super::down::Volumes;
 use super::error::{self, Problem};
 use super::event::rfc3339;
 use super::ls::Listed;
@@ -88,8 +89,14 @@ pub fn up(report: &UpReport, view: &StackView) -> serde_json::Result<String> {
 }
 
 /// `down --json`, `stop --json`.
-pub fn down(report: &DownReport) -> serde_json::Result<String> {
-    document(&DownDoc::new(report))
+pub fn down(report: &DownReport, volumes: &Volumes) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        #[serde(flatten)]
+        report: DownDoc<'a>,
+        volumes: VolumesDoc<'a>,
+    }
+    document(&Whole { report: DownDoc::new(report), volumes: VolumesDoc::new(volumes) })
 }
 
 /// `ls --json`.

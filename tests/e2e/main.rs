@@ -14,4 +14,5 @@ mod places;
 mod probes;
 mod restart;
 mod verbs;
+mod volumes;
 mod world;

@@ -382,7 +382,7 @@ fn json_documents_hold_what_is_promised() {
     assert_eq!(ps["services"][0]["started_at"], "2025-11-20T14:01:17.000Z");
     assert_eq!(ps["services"][0]["state"], "ready");
     assert_eq!(ps["strays"][0]["found_by"], "pattern");
-    let down = parse(json::down(&dirty_stop()));
+    let down = parse(json::down(&dirty_stop(), &down::Volumes::default()));
     for key in ["clean", "ended", "forced", "survivors", "ports", "swept", "seconds"] {
         assert!(down.get(key).is_some(), "down lacks {key}");
     }
@@ -406,6 +406,6 @@ fn json_documents_hold_what_is_promised() {
 #[test]
 fn json_of_up_and_down_reads_so() {
     let up = json::up(&failed_up(), &stack(vec![])).expect("serialises");
-    let down = json::down(&dirty_stop()).expect("serialises");
+    let down = json::down(&dirty_stop(), &down::Volumes::default()).expect("serialises");
     insta::assert_snapshot!(format!("{up}{down}"));
 }
