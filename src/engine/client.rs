@@ -287,11 +287,13 @@ impl Engine for Client {
     }
 
     async fn top(&self, container: &str) -> Result<Vec<Inside>, Trouble> {
-        let words: &[&str] = match self.program {
-            Program::Docker => &["top", container, "-eo", "pid,ppid,args"],
-            Program::Podman => &["top", container, "hpid", "hppid", "args"],
-        };
-        facts::inside(&self.ask(words).await?)
+        match self.program {
+            Program::Docker => facts::inside(&self.ask(&["top", container, "-eo", "pid,ppid,args"]).await?),
+            // It knows no word for the parent's number on the machine, but all numbers of the container.
+            Program::Podman => {
+                facts::inside_by_own(&self.ask(&["top", container, "hpid", "pid", "ppid", "args"]).await?)
+            }
+        }
     }
 
     async fn make_volume(&self, name: &str, labels: &[(String, String)]) -> Result<(), Trouble> {

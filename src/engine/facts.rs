@@ -158,20 +158,40 @@ pub struct Inside {
     pub command: String,
 }
 
-/// Reads the answer of `top`, a table of three columns under a line of titles.
+/// Reads the answer of docker's `top`: number, parent and command under a line of titles.
 pub(super) fn inside(text: &str) -> Result<Vec<Inside>, Trouble> {
-    let line = |line: &str| {
-        let (pid, rest) = line.trim_start().split_once(char::is_whitespace)?;
-        let (parent, command) = rest.trim_start().split_once(char::is_whitespace)?;
-        let (pid, parent) = (Pid::new(pid.parse().ok()?)?, parent.parse().ok()?);
-        Some(Inside { pid, parent, command: command.trim().to_owned() })
+    rows(text, |[pid, parent], command| {
+        Some(Inside { pid: Pid::new(pid)?, parent, command: command.to_owned() })
+    })
+}
+
+/// Reads the answer of podman's `top`: the machine's number, the container's own for it and for its parent, the command.
+pub(super) fn inside_by_own(text: &str) -> Result<Vec<Inside>, Trouble> {
+    let rows =
+        rows(text, |[pid, own, parent], command| Some((Pid::new(pid)?, own, parent, command.to_owned())))?;
+    let machines: BTreeMap<i32, i32> = rows.iter().map(|(pid, own, _, _)| (*own, pid.get())).collect();
+    let inside = rows.into_iter().map(|(pid, _, parent, command)| {
+        // What has no parent inside is a child of whoever runs containers.
+        Inside { pid, parent: machines.get(&parent).copied().unwrap_or_default(), command }
+    });
+    Ok(inside.collect())
+}
+
+/// The rows of a table under its titles: some numbers, and the rest of the line.
+fn rows<const N: usize, T>(text: &str, row: impl Fn([i32; N], &str) -> Option<T>) -> Result<Vec<T>, Trouble> {
+    let read = |line: &str| {
+        let mut rest = line.trim();
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            *number = word.parse().ok()?;
+            rest = after.trim_start();
+        }
+        row(numbers, rest)
     };
-    let lines = text.lines().skip(1).filter(|text| !text.trim().is_empty());
-    lines
-        .map(|text| {
-            line(text).ok_or_else(|| Trouble::new(TroubleKind::Unreadable, format!("no process: {text:?}")))
-        })
-        .collect()
+    let unread = |line: &str| Trouble::new(TroubleKind::Unreadable, format!("no process: {line:?}"));
+    let lines = text.lines().skip(1).filter(|line| !line.trim().is_empty());
+    lines.map(|line| read(line).ok_or_else(|| unread(line))).collect()
 }
 
 /// Reads the answer of `version`.

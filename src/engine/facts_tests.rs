@@ -103,3 +103,19 @@ proptest::proptest! {
         let _ = (containers(&text), image(&text), version(&text));
     }
 }
+
+#[test]
+fn processes_inside_are_read_as_both_engines_tell_them() {
+    let docker = "PID                 PPID                COMMAND\n11765               11719               /bin/sh /usr/bin/entrypoint idle\n11948               11765               sleep 3600\n";
+    let podman = "HPID        PID         PPID        COMMAND\n11765       1           0           /bin/sh /usr/bin/entrypoint idle \n11948       6           1           sleep 3600 \n";
+    let one = |pid, parent, command: &str| Inside {
+        pid: Pid::new(pid).expect("a number"),
+        parent,
+        command: command.to_owned(),
+    };
+    let (first, second) = ("/bin/sh /usr/bin/entrypoint idle", "sleep 3600");
+    assert_eq!(inside(docker).expect("read"), [one(11765, 11719, first), one(11948, 11765, second)]);
+    assert_eq!(inside_by_own(podman).expect("read"), [one(11765, 0, first), one(11948, 11765, second)]);
+    assert!(inside("PID PPID COMMAND\nno number\n").is_err());
+    assert_eq!(inside("PID PPID COMMAND\n").expect("none runs"), []);
+}

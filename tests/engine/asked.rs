@@ -17,27 +17,27 @@ use crate::world::{PATIENCE, free_port};
 const IMAGE: &str = "devstack-test/idle";
 
 /// Runs a test of futures on one thread, as the supervisor does.
-fn block<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { timeout(PATIENCE * 3, future).await.expect("in time") })
 }
 
 /// A container of a test and its label; it is taken away when the test ends.
-struct Own {
+pub(crate) struct Own {
     engine: &'static Engine,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl Own {
-    fn new(engine: &'static Engine) -> Self {
+    pub(crate) fn new(engine: &'static Engine) -> Self {
         Self { engine, name: format!("asked-{}", free_port()) }
     }
 
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         format!("dev.devstack.test={}", self.name)
     }
 
-    fn spec(&self, command: &[&str]) -> ContainerSpec {
+    pub(crate) fn spec(&self, command: &[&str]) -> ContainerSpec {
         ContainerSpec {
             name: self.name.clone(),
             image: IMAGE.to_owned(),
@@ -54,7 +54,7 @@ impl Drop for Own {
     }
 }
 
-fn kind<T: std::fmt::Debug>(answer: Result<T, Trouble>) -> TroubleKind {
+pub(crate) fn kind<T: std::fmt::Debug>(answer: Result<T, Trouble>) -> TroubleKind {
     answer.expect_err("it cannot go well").kind
 }
 
@@ -222,6 +222,6 @@ fn a_log_goes_on_where_it_was_left() {
     });
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }

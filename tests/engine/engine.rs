@@ -14,10 +14,9 @@ const IMAGE: &str = "devstack-test/idle";
 
 /// An engine that answers and has the image.
 pub(crate) struct Engine {
-    /// Its socket, as `DOCKER_HOST` names it.
-    host: String,
-    /// The settings of its client, so that nobody's own are used.
-    config: String,
+    program: Program,
+    /// What leads its command to it, and to nobody's own.
+    variables: Vec<(String, String)>,
 }
 
 /// The engine, or none where none can be had; the test then says so, loudly, and ends.
@@ -36,35 +35,60 @@ pub(crate) fn engine() -> Option<&'static Engine> {
     }
 }
 
+/// A registry of the engine's own, and where it is; none where none can be had, which is said loudly.
+pub(crate) fn registry() -> Option<String> {
+    match script(&["registry", "idle"]) {
+        Ok(told) => {
+            let mut found = variables(&told).into_iter();
+            found.find(|(name, _)| name == "DEVSTACK_TEST_REGISTRY").map(|(_, at)| at)
+        }
+        Err(why) => {
+            skip(&format!("no registry: {}", why.trim_end()));
+            None
+        }
+    }
+}
+
 impl Engine {
+    /// `DEVSTACK_TEST_ENGINE=podman` asks for the other one, which not every test is for.
     fn start() -> Result<Self, String> {
+        let podman = std::env::var_os("DEVSTACK_TEST_ENGINE").is_some_and(|engine| engine == "podman");
         let me = std::process::id().to_string();
-        let mut start = vec!["start", "--for", &me];
+        let mut start = vec![if podman { "podman" } else { "start" }, "--for", &me];
         // A test installs nothing on somebody's own machine.
         if std::env::var_os("CI").is_none() {
             start.push("--no-install");
         }
-        script(&start)?;
-        let told = script(&["images", "idle"])?;
-        let value = |name: &str| {
-            let mut words = told.split_ascii_whitespace();
-            let found = words.find_map(|word| word.strip_prefix(name)?.strip_prefix("=").map(str::to_owned));
-            found.ok_or_else(|| format!("no {name} in {told:?}"))
-        };
-        Ok(Self { host: value("DOCKER_HOST")?, config: value("DOCKER_CONFIG")? })
+        let mut told = script(&start)?;
+        if !podman {
+            told = script(&["images", "idle"])?;
+        }
+        let program = if podman { Program::Podman } else { Program::Docker };
+        Ok(Self { program, variables: variables(&told) })
+    }
+
+    /// Whether it is podman: no daemon, no socket, no proxy.
+    pub(crate) fn is_podman(&self) -> bool {
+        self.program == Program::Podman
+    }
+
+    fn variable(&self, wanted: &str) -> &str {
+        let found = self.variables.iter().find(|(name, _)| name == wanted);
+        found.map_or_else(|| panic!("no {wanted}"), |(_, value)| value)
     }
 
     /// A command for this engine, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("docker");
+        let mut command = Command::new(self.program.name());
         command.args(args).stdin(Stdio::null());
-        command.env("DOCKER_HOST", &self.host).env("DOCKER_CONFIG", &self.config);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
     /// What devstack asks this engine through.
     pub(crate) fn client(&self) -> Client {
-        Client::new(Program::Docker).env("DOCKER_HOST", &self.host).env("DOCKER_CONFIG", &self.config)
+        let client = Client::new(self.program);
+        self.variables.iter().fold(client, |client, (name, value)| client.env(name, value))
     }
 
     /// Runs a command, which must go well.
@@ -75,12 +99,14 @@ impl Engine {
 
     /// The environment that leads to this engine, as a manifest's `environment`.
     pub(crate) fn environment(&self) -> String {
-        format!("{{ DOCKER_HOST: '{}', DOCKER_CONFIG: '{}' }}", self.host, self.config)
+        let entries: Vec<String> =
+            self.variables.iter().map(|(name, value)| format!("{name}: '{value}'")).collect();
+        format!("{{ {} }}", entries.join(", "))
     }
 
     /// Where the engine keeps its socket and everything else.
     pub(crate) fn dir(&self) -> PathBuf {
-        let socket = PathBuf::from(self.host.strip_prefix("unix://").expect("a socket"));
+        let socket = PathBuf::from(self.variable("DOCKER_HOST").strip_prefix("unix://").expect("a socket"));
         socket.parent().expect("a directory").to_owned()
     }
 
@@ -110,6 +136,12 @@ impl Engine {
         let id = self.docker(&["inspect", "--format", "{{.Id}}", name]).out.trim().to_owned();
         Container { engine: self, id, name: name.to_owned(), port }
     }
+}
+
+/// What `scripts/engine` exports.
+fn variables(told: &str) -> Vec<(String, String)> {
+    let words = told.split_ascii_whitespace().filter_map(|word| word.split_once('='));
+    words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn script(args: &[&str]) -> Result<String, String> {

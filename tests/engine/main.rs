@@ -2,6 +2,7 @@
 
 mod asked;
 mod engine;
+mod inside;
 mod shim;
 mod shim_more;
 mod shim_trouble;

@@ -1,11 +1,13 @@
 //! What a shim tells beside the life itself: the image's own health check, long lines, volumes, and what it costs.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use devstack::domain::OwnHealth;
+use devstack::domain::{ContainerStep, ContainerTrouble, MissingImage, OwnHealth};
 use devstack::plan::{HealthPlan, Probe, VolumePlan, VolumeSource};
 
-use crate::engine::{Engine, engine};
+use crate::engine::{Engine, engine, registry};
 use crate::shim_world::Service;
 use crate::world::{numbers, stat, until};
 
@@ -60,6 +62,43 @@ fn the_images_own_health_check_is_told_where_it_is_asked_for() {
     drop(shim);
     engine.docker(&["rm", "-f", &name]);
     engine.docker(&["rmi", &image]);
+}
+
+#[test]
+fn an_image_that_is_not_here_is_pulled_and_how_far_it_is_told() {
+    let Some(engine) = engine() else { return };
+    if engine.is_podman() {
+        return;
+    }
+    let Some(registry) = registry() else { return };
+    let mut service = Service::new(engine, &[]);
+    let layers = "RUN head -c 3000000 /dev/urandom >/a\nRUN head -c 3000000 /dev/urandom >/b";
+    image(engine, &mut service, layers);
+    let built = service.plan().image.clone();
+    let name = format!("{registry}/{built}");
+    service.plan().image.clone_from(&name);
+    for words in [&["tag", &built, &name][..], &["push", "-q", &name], &["rmi", &name, &built]] {
+        engine.docker(words);
+    }
+    let shim = service.start();
+    let told = RefCell::new(BTreeSet::new());
+    shim.until("its container runs", |state| {
+        if let ContainerStep::Pulling(far) = &state.step {
+            told.borrow_mut().insert(far.clone());
+        }
+        state.step == ContainerStep::Running
+    });
+    let told = told.into_inner();
+    assert!(told.iter().any(|far| far.ends_with(" of 3 layers")), "{told:?}");
+    engine.docker(&["rm", "-f", &service.name()]);
+    // And what the registry does not have is told as just that.
+    let missing = format!("{registry}/devstack-test/nono");
+    service.plan().image.clone_from(&missing);
+    let ContainerTrouble::NoImage { image, why, .. } = service.start().trouble() else {
+        panic!("there is none")
+    };
+    assert_eq!((image, why), (missing, MissingImage::NotInRegistry));
+    engine.docker(&["rmi", &name]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Service {
         let temp = tempfile::Builder::new().prefix("ds").tempdir_in("/tmp").expect("a directory");
         let stack = format!("{:016x}", u64::from(free_port()) << 32 | u64::from(std::process::id()));
         let container = ContainerPlan {
-            engine: EngineKind::Docker,
+            engine: if engine.is_podman() { EngineKind::Podman } else { EngineKind::Docker },
             context: None,
             name: format!("shim-{stack}-db"),
             image: "devstack-test/idle".to_owned(),
