@@ -4,6 +4,7 @@
 mod checkout;
 mod disk;
 mod ledger;
+mod limits;
 mod output;
 mod room;
 mod socket;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::borrowed::{copy, end, started};
 use crate::within::namespace;
@@ -72,6 +73,20 @@ fn nothing_of_another_boot(plain: bool) {
         untouched("down");
         assert_eq!(records(&world), 0, "records of another boot are cleared away");
     }
+    copy(&saved, &world.state());
+    let seen = world.run(&["doctor", "--json"]).expect(5).json();
+    let told = list(&seen, "findings")
+        .iter()
+        .map(Value::to_string)
+        .find(|one| one.contains("records of lives that are over"));
+    assert!(
+        told.as_ref().is_some_and(|one| one.contains('3') && !one.contains("processes live")),
+        "{seen:#}"
+    );
+    untouched("doctor");
+    world.run(&["doctor", "--fix"]);
+    untouched("doctor --fix");
+    assert_eq!(records(&world), 0, "they are nobody's any more");
     copy(&saved, &world.state());
     let up = world.run(&["up", "--json"]).expect(0).json();
     assert!(list(&up, "services").iter().all(|one| one["outcome"] != "unchanged"), "{up:#}");

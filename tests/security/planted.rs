@@ -112,22 +112,3 @@ fn a_file_of_another_user_is_not_written_by_another_name() {
         fs::hard_link(victim, path).expect("one file system");
     });
 }
-
-#[test]
-fn temporary_names_are_never_followed() {
-    // The name holds the number of the process that writes: a link for each that may come.
-    let world = World::new(STACK);
-    world.up();
-    world.down(&[], 0);
-    let state = world.stack_state();
-    let victim = world.beside("elsewhere").join("victim");
-    fs::write(&victim, "precious\n").expect("written");
-    let now = i64::from(std::process::id());
-    for pid in now..now + 20_000 {
-        let _ = symlink(&victim, state.join(format!("stack.{pid}.tmp")));
-    }
-    world.up();
-    world.down(&[], 0);
-    assert_eq!(fs::read_to_string(&victim).expect("it is there"), "precious\n");
-    assert!(fs::symlink_metadata(state.join("stack.json")).expect("it is there").is_file());
-}

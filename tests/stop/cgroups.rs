@@ -1,92 +1,12 @@
 //! Cgroups of all kinds: one that root hands to a plain user, processes that are put in or move out.
 
 use std::fs;
-use std::os::unix::fs::chown;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
+use crate::slice::{Slice, below, cgroup_of};
 use crate::world::{NOBODY, World, is_root, kill, list, runs, skip, until};
-
-/// Where the cgroup2 tree is mounted; the judge's own look.
-fn tree() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
-    let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
-    line.split(' ').nth(1).map(PathBuf::from)
-}
-
-/// A cgroup of one test, taken away with it.
-pub(crate) struct Slice(PathBuf);
-
-impl Slice {
-    /// None where there is no tree, or, said loudly, where none can be made.
-    pub(crate) fn new(name: &str) -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !is_root() {
-            skip("only root can make and hand out cgroups here");
-            return None;
-        }
-        let dir = tree()?.join(format!(
-            "ds-test-{name}-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        ));
-        if fs::create_dir(&dir).is_err() {
-            skip("no cgroup v2 can be made here");
-            return None;
-        }
-        Some(Self(dir))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// As systemd hands a subtree to a user: the directory and the files by which processes are moved.
-    fn delegate(&self, uid: u32) {
-        for name in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
-            chown(self.0.join(name), Some(uid), Some(uid)).expect("root may");
-        }
-    }
-
-    fn procs(&self) -> Vec<i32> {
-        below(&self.0).iter().flat_map(|dir| numbers(dir)).collect()
-    }
-}
-
-impl Drop for Slice {
-    fn drop(&mut self) {
-        let _ = fs::write(self.0.join("cgroup.kill"), "1");
-        until("the cgroup of a test is empty", || self.procs().iter().all(|pid| !runs(*pid)));
-        for dir in below(&self.0).iter().rev() {
-            let _ = fs::remove_dir(dir);
-        }
-    }
-}
-
-/// A directory and all below it, parents first.
-fn below(dir: &Path) -> Vec<PathBuf> {
-    let mut found = vec![dir.to_owned()];
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
-        found.extend(below(&path));
-    }
-    found
-}
-
-fn numbers(dir: &Path) -> Vec<i32> {
-    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
-}
-
-/// The cgroup2 of a process, as a directory.
-fn cgroup_of(pid: i32) -> PathBuf {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it lives");
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/")).expect("cgroup2");
-    tree().expect("it was found before").join(path)
-}
 
 fn kill_and_wait(pid: i32) {
     kill(pid, Signal::KILL);
@@ -105,11 +25,11 @@ fn a_plain_user_with_a_cgroup_of_his_own_has_the_strongest_promise() {
         "    ready: { log: 'child [0-9]+' }\n",
         "    stop_grace_period: 1s\n",
     ));
-    world.enter(&slice.0);
+    world.enter(slice.path());
     world.up();
     world.await_living(3);
     let leader = world.pid("api");
-    assert!(cgroup_of(leader).starts_with(&slice.0), "{}", cgroup_of(leader).display());
+    assert!(cgroup_of(leader).starts_with(slice.path()), "{}", cgroup_of(leader).display());
     assert!(cgroup_of(leader).ends_with("unit-api.1"), "{}", cgroup_of(leader).display());
     let (keeper, supervisor) = (world.keeper("api"), world.supervisor());
     for pid in [supervisor, keeper, leader] {
@@ -122,14 +42,14 @@ fn a_plain_user_with_a_cgroup_of_his_own_has_the_strongest_promise() {
     assert!(processes.iter().all(|one| one["found_by"] == "cgroup"), "{view:#}");
     assert_eq!(world.down(&[], 0)["clean"], true);
     world.assert_none_but(&[]);
-    assert_eq!(below(&slice.0).len(), 1, "no cgroup stays behind: {:?}", below(&slice.0));
+    assert_eq!(below(slice.path()).len(), 1, "no cgroup stays behind: {:?}", below(slice.path()));
 }
 
 #[test]
 fn who_is_put_into_the_cgroup_of_a_service_ends_with_it() {
     let Some(slice) = Slice::new("put") else { return };
     let mut world = World::new("services:\n  api: { command: stand-in wait }\n");
-    world.enter(&slice.0);
+    world.enter(slice.path());
     world.up();
     let leader = world.pid("api");
     let dir = world.beside("other");
@@ -139,27 +59,27 @@ fn who_is_put_into_the_cgroup_of_a_service_ends_with_it() {
     assert_eq!(report["clean"], true, "{report:#}");
     assert!(!put.lives(), "it was in the cgroup of the service");
     world.assert_none_but(&[&canary]);
-    assert_eq!(below(&slice.0).len(), 1, "no cgroup stays behind: {:?}", below(&slice.0));
+    assert_eq!(below(slice.path()).len(), 1, "no cgroup stays behind: {:?}", below(slice.path()));
 }
 
 #[test]
 fn who_moves_out_of_the_cgroup_is_written_down() {
     let Some(slice) = Slice::new("out") else { return };
     let mut world = World::new("services: {}\n");
-    let out = slice.0.join("cgroup.procs");
+    let out = slice.path().join("cgroup.procs");
     let program = world.program("wait");
     world.write(&format!(
         "services:\n  api:\n    command: |\n      (echo 0 >{}; exec env -i setsid {} wait) &\n      exec stand-in wait\n",
         out.display(),
         program.display(),
     ));
-    world.enter(&slice.0);
+    world.enter(slice.path());
     world.up();
     world.await_living(2);
     let leader = world.pid("api");
     let mut others = world.living().into_keys().filter(|pid| *pid != leader);
     let escaped = others.next().expect("it has moved");
-    assert_eq!(cgroup_of(escaped), slice.0);
+    assert_eq!(cgroup_of(escaped), slice.path());
     let lives = world.stack_state().join("lives");
     until("it is recorded", || {
         let records = fs::read_dir(&lives).expect("records").flatten();
@@ -180,13 +100,13 @@ fn a_life_that_could_not_begin_leaves_no_cgroup() {
     let Some(slice) = Slice::new("begin") else { return };
     let mut world =
         World::new("services:\n  api: { command: stand-in wait }\n  b: { command: stand-in wait }\n");
-    world.enter(&slice.0);
+    world.enter(slice.path());
     world.run(&["up", "b"]).expect(0);
     // Its record cannot be made: a directory is in the way.
     let record = world.stack_state().join("lives/api.1.jsonl");
     fs::create_dir(&record).expect("ours");
     world.run(&["up", "api"]).expect(1);
-    let leaves = below(&slice.0);
+    let leaves = below(slice.path());
     assert!(leaves.iter().any(|dir| dir.ends_with("unit-b.1")), "{leaves:?}");
     assert!(!leaves.iter().any(|dir| dir.ends_with("unit-api.1")), "{leaves:?}");
     fs::remove_dir(&record).expect("ours");
@@ -196,7 +116,7 @@ fn a_life_that_could_not_begin_leaves_no_cgroup() {
     let supervisor = world.supervisor();
     world.down(&[], 0);
     until("the supervisor has ended", || !runs(supervisor));
-    assert_eq!(below(&slice.0).len(), 1, "no cgroup stays behind: {:?}", below(&slice.0));
+    assert_eq!(below(slice.path()).len(), 1, "no cgroup stays behind: {:?}", below(slice.path()));
 }
 
 /// Root may hand its cgroup to nobody and mount none: everything goes on without.

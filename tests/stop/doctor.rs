@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::cgroups::Slice;
+use crate::slice::Slice;
 use crate::world::{World, finish, free_port, is_root, kill, list, runs, skip, stat, until};
 
 /// A stack whose doctor sees no cgroups but its own.

@@ -9,6 +9,7 @@ mod logs;
 mod private;
 mod recovery;
 mod shapes;
+mod slice;
 mod survivors;
 mod sweep;
 mod world;
