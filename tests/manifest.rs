@@ -419,6 +419,8 @@ mistakes! {
     mistake_container_values: "services:\n  a: {image: x, container_name: 'a b', context: '', network: 'a b', user: -x, command: 'a && b', entrypoint: \"sh -c 'x\", stop_signal: SIGTREM}\n  b: {image: x, limits: {memory: 1M, cpus: many, pids: 0, runtime: 8h}}\n  c: {image: x, container_name: same, command: [], entrypoint: ''}\n  d: {image: x, container_name: same, limits: 5}\n";
     mistake_container_names: "services:\n  a: {image: x, container_name: same}\n  b: {image: x, container_name: same}\n  c: {image: x, container_name: one, profiles: [p]}\n  d: {image: x, container_name: one, profiles: [q]}\n";
     mistake_fallbacks: "services:\n  a: {image: x, fallback: {comand: x}}\n  b: {image: x, fallback: {}}\n  c: {image: x, fallback: {command: x, image: y, ports: ['80:80'], health: {image: true}}}\n  d: {image: x, fallback: }\n  e: {image: x, fallback: exec x}\n  f: {command: x, fallback: y}\n  g: {image: x, restart: maybe, fallback: {command: y, working_dir: ''}}\n";
+    mistake_named_volumes: "volumes:\n  a b: {}\n  db: {name: -x, driver: nfs, external: maybe}\n  ok: hello\nservices: {a: {image: x}}\n";
+    mistake_volume_list: "volumes: [pgdata]\nservices: {a: {image: x}}\n";
     mistake_own_names: "services: {a: {command: x, environment: {DEVSTACK_LIFE: x, 'A B': c}}}\n";
 }
 
@@ -458,7 +460,8 @@ services:
     volumes: [{ type: bind, source: src, target: /app/src, read_only: true }, { type: volume, target: /app/node_modules }]
     depends_on: [postgres]
     fallback: { command: [npm, start], ports: { http: 3000 }, working_dir: api, health: http://localhost:3000/ }
-  migrate: { type: task, image: "shop/migrate", container_name: shop-migrate, pull_policy: never, x-note: y }
+  migrate: { type: task, volumes: ["shared:/s", "theirs:/t", "pgdata:/p"], image: "shop/migrate", container_name: shop-migrate, pull_policy: never, x-note: y }
+volumes: { pgdata: , shared: { name: team-shared }, theirs: { external: true }, unused: }
 "#;
 
 /// A place with the automatic port of [`CONTAINERS`] chosen.
@@ -559,6 +562,25 @@ fn where_a_manifest_asks_nothing_the_image_is_asked() {
 }
 
 #[test]
+fn the_stack_can_say_what_its_volumes_are_called() {
+    let plan = containers_plan();
+    let told: Vec<String> =
+        container(&plan, "migrate").volumes.iter().map(|volume| format!("{:?}", volume.source)).collect();
+    let named = |written, name, external| {
+        format!("Named {{ written: {written:?}, name: {name:?}, external: {external} }}")
+    };
+    assert_eq!(
+        told,
+        [
+            named("shared", "team-shared", false),
+            named("theirs", "theirs", true),
+            named("pgdata", "shop-pgdata-a57929", false),
+        ]
+    );
+    assert_eq!(codes("volumes:\nservices: {a: {command: x}}"), []);
+}
+
+#[test]
 fn a_fallback_is_a_process_with_all_that_is_not_of_the_container() {
     let plan = containers_plan();
     let unit = |plan: &Plan, service: &str| {
@@ -610,7 +632,7 @@ fn names_of_containers_and_volumes_are_of_this_checkout() {
     assert_eq!(container(&here, "postgres").name, "shop-postgres-a57929");
     assert_ne!(container(&there, "postgres").name, container(&here, "postgres").name);
     let volume = |plan: &Plan| match &container(plan, "postgres").volumes[0].source {
-        VolumeSource::Named { written, name } => (written.clone(), name.clone()),
+        VolumeSource::Named { written, name, .. } => (written.clone(), name.clone()),
         other => panic!("{other:?}"),
     };
     assert_eq!(volume(&here), ("pgdata".to_owned(), "shop-pgdata-a57929".to_owned()));

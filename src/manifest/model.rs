@@ -30,10 +30,23 @@ pub struct Manifest {
     pub defaults: Settings,
     /// `services`, in the order of the file.
     pub services: Vec<Service>,
+    /// `volumes`.
+    pub volumes: Vec<NamedVolume>,
     /// `sweep`.
     pub sweep: Sweep,
     /// Names of services that are there but cannot be read: nobody is told that they are missing.
     pub broken: Vec<UnitName>,
+}
+
+/// One of the stack's `volumes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedVolume {
+    /// What services call it.
+    pub name: Text,
+    /// `name`: what the engine calls it.
+    pub own: Option<Text>,
+    /// `external`: it is not this stack's.
+    pub external: bool,
 }
 
 /// One service or task.

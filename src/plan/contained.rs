@@ -4,19 +4,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::domain::UnitName;
-use crate::manifest::{
-    Build, Code, Command, ContainerKeys, LongVolume, Manifest, Problem, Service, Text, VolumeEntry,
-};
+use crate::manifest::{Build, Code, Command, ContainerKeys, Manifest, Problem, Service, Text};
 
 use super::definition::fnv1a;
 use super::judge::{Judge, absolute};
-use super::mount::{self, Ground};
-use super::unit::Stage;
+use super::mount;
+use super::unit::{Common, Stage};
 use super::values::{self, Fault};
-use super::{
-    BuildPlan, CommandPlan, ContainerPlan, EngineKind, PullPolicy, UnitPlan, VolumePlan, VolumeSource,
-};
-use super::{image, words};
+use super::{BuildPlan, CommandPlan, ContainerPlan, EngineKind, PullPolicy, UnitPlan};
+use super::{image, volumes, words};
 
 /// By this variable of the caller one engine is chosen where both are there.
 const ENGINE: &str = "DEVSTACK_ENGINE";
@@ -40,7 +36,7 @@ pub(super) fn engine(judge: &mut Judge<'_>, manifest: &Manifest) -> EngineKind {
 /// A name for the engine that no other checkout has: `shop-db-1a2b3c`.
 ///
 /// What engines refuse in names is replaced. Two names that became one by that differ in the hash.
-fn engine_name(judge: &Judge<'_>, stack: &str, own: &str) -> String {
+pub(super) fn engine_name(judge: &Judge<'_>, stack: &str, own: &str) -> String {
     let plain = |text: &str| -> String {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         text.chars().map(|c| if fits(c) { c } else { '-' }).collect()
@@ -62,10 +58,10 @@ pub(super) fn read(
     service: &Service,
     keys: &ContainerKeys,
     stage: &Stage,
-    stack: &str,
+    common: &Common<'_>,
 ) -> Option<ContainerPlan> {
     let settings = &service.settings;
-    let own_name = engine_name(judge, stack, service.name.as_str());
+    let own_name = engine_name(judge, common.stack, service.name.as_str());
     let (written, build) = (image_of(judge, keys), keys.build.as_ref().map(|keys| build(judge, keys)));
     let name = judge.maybe(keys.name.as_ref(), container_name);
     let pull = keys.pull_policy.as_ref().and_then(|text| pull_policy(judge, text, keys));
@@ -79,7 +75,7 @@ pub(super) fn read(
     let network = judge.maybe(keys.network.as_ref(), |text| one_word(text, "network"));
     publishes_nothing(judge, service, keys, network.as_deref());
     let stop_signal = judge.maybe(settings.stop_signal.as_ref(), values::signal);
-    let volumes = volumes(judge, keys, stack);
+    let volumes = volumes::read(judge, keys, common);
     let context = judge.maybe(keys.context.as_ref(), |text| one_word(text, "context"));
     let user = judge.maybe(settings.user.as_ref(), |text| one_word(text, "user"));
     let working_dir = judge.maybe(settings.working_dir.as_ref(), inside_dir);
@@ -246,75 +242,6 @@ fn publishes_nothing(judge: &mut Judge<'_>, service: &Service, keys: &ContainerK
             Problem::at(Code::Contradiction, port.value.span, message).label(text.span, "this network");
         judge.problems.push(problem.hint("remove `network` or `ports`"));
     }
-}
-
-fn volumes(judge: &mut Judge<'_>, keys: &ContainerKeys, stack: &str) -> Vec<VolumePlan> {
-    let mut volumes: Vec<VolumePlan> = Vec::with_capacity(keys.volumes.len());
-    for entry in &keys.volumes {
-        let (span, volume) = match entry {
-            VolumeEntry::Short(text) => (text.span, on_ground(judge, text, stack, mount::short)),
-            VolumeEntry::Long(volume) => (volume.at, long(judge, volume, stack)),
-        };
-        let Some(volume) = volume else { continue };
-        if volumes.iter().any(|before| before.inside == volume.inside) {
-            let message = format!("two volumes are mounted at `{}`", volume.inside);
-            judge.problems.push(Problem::at(Code::Duplicate, span, message));
-        } else {
-            volumes.push(volume);
-        }
-    }
-    volumes
-}
-
-/// Reads a text that names a place on this machine or a volume of the engine.
-fn on_ground<T>(
-    judge: &mut Judge<'_>,
-    text: &Text,
-    stack: &str,
-    read: impl FnOnce(&str, &Ground<'_>) -> Result<T, Fault>,
-) -> Option<T> {
-    let value = judge.text(text)?;
-    let name = |own: &str| engine_name(judge, stack, own);
-    let home = judge.variables.get("HOME").map(String::as_str);
-    match read(&value, &Ground { dir: &judge.context.dir, home, name: &name }) {
-        Ok(found) => Some(found),
-        Err(fault) => {
-            judge.fault(fault, text.span);
-            None
-        }
-    }
-}
-
-fn long(judge: &mut Judge<'_>, volume: &LongVolume, stack: &str) -> Option<VolumePlan> {
-    let Some(target) = &volume.target else {
-        if !volume.broken {
-            let problem = Problem::at(Code::Missing, volume.at, "a volume needs a `target`");
-            judge.problems.push(problem.hint("write where it is to be inside: `target: /path/inside`"));
-        }
-        return None;
-    };
-    let kind = match &volume.kind {
-        Some(text) => Some(judge.value(text, values::volume_kind)?),
-        None => None,
-    };
-    let source = match (&volume.source, kind) {
-        (Some(text), Some(values::VolumeKind::Bind)) => on_ground(judge, text, stack, mount::path)?,
-        (Some(text), Some(values::VolumeKind::Volume)) => on_ground(judge, text, stack, mount::named)?,
-        (Some(text), None) => on_ground(judge, text, stack, mount::source)?,
-        (None, Some(values::VolumeKind::Bind)) => {
-            let problem = Problem::at(Code::Missing, volume.at, "a `bind` needs a `source`");
-            judge.problems.push(problem.hint("write the path on this machine: `source: ./path`"));
-            return None;
-        }
-        (None, Some(values::VolumeKind::Volume) | None) => VolumeSource::Anonymous,
-    };
-    if source == VolumeSource::Anonymous && volume.read_only {
-        let message = "a volume without a `source` is empty: read-only it is of no use";
-        judge.problems.push(Problem::at(Code::Contradiction, volume.at, message));
-        return None;
-    }
-    let options = if volume.read_only { "ro" } else { "" };
-    judge.value(target, |inside| mount::made(source, inside, options))
 }
 
 /// Reports each container name that two services have, unless no profile can bring both.

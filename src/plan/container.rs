@@ -139,6 +139,9 @@ pub enum VolumeSource {
         written: String,
         /// As the engine knows it.
         name: String,
+        /// It is not this stack's: it gets none of its labels, and is never removed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        external: bool,
     },
     /// A directory or file of the host, absolute.
     Path(PathBuf),

@@ -28,6 +28,7 @@ mod substitute;
 mod types;
 mod unit;
 mod values;
+mod volumes;
 mod words;
 
 use std::collections::BTreeSet;

@@ -12,8 +12,8 @@ use super::{VolumePlan, VolumeSource};
 pub(super) struct Ground<'g> {
     pub(super) dir: &'g Path,
     pub(super) home: Option<&'g str>,
-    /// The engine's name of a volume.
-    pub(super) name: &'g dyn Fn(&str) -> String,
+    /// The engine's name of a volume, and whether it is somebody else's.
+    pub(super) name: &'g dyn Fn(&str) -> (String, bool),
 }
 
 /// What the engines know behind the second colon.
@@ -111,7 +111,8 @@ pub(super) fn path(text: &str, ground: &Ground<'_>) -> Result<VolumeSource, Faul
 /// A volume of the engine.
 pub(super) fn named(text: &str, ground: &Ground<'_>) -> Result<VolumeSource, Fault> {
     if fits(text) {
-        return Ok(VolumeSource::Named { written: text.to_owned(), name: (ground.name)(text) });
+        let (name, external) = (ground.name)(text);
+        return Ok(VolumeSource::Named { written: text.to_owned(), name, external });
     }
     let fault = Fault::new(Code::BadName, format!("`{text}` cannot name a volume"));
     Err(fault.hint(if text.contains('/') {
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<VolumePlan, Fault> {
-        let name = |text: &str| format!("shop-{text}-123456");
+        let name = |text: &str| (format!("shop-{text}-123456"), false);
         short(text, &Ground { dir: Path::new("/home/dev/shop"), home: Some("/home/dev"), name: &name })
     }
 
@@ -155,7 +156,7 @@ mod tests {
         let told = |text: &str| {
             let volume = read(text).expect(text);
             let source = match volume.source {
-                VolumeSource::Named { written, name } => format!("{written}={name}"),
+                VolumeSource::Named { written, name, .. } => format!("{written}={name}"),
                 VolumeSource::Path(path) => path.display().to_string(),
                 VolumeSource::Anonymous => "-".to_owned(),
             };
@@ -192,6 +193,9 @@ mod tests {
             assert!(read(text).expect_err(text).hint.is_some(), "{text}");
         }
         assert!(read("pgdata:/x:cahced").expect_err("a slip").hint.expect("near").contains("cached"));
-        assert!(path("~/x", &Ground { dir: Path::new("/"), home: None, name: &|_| String::new() }).is_err());
+        assert!(
+            path("~/x", &Ground { dir: Path::new("/"), home: None, name: &|_| (String::new(), false) })
+                .is_err()
+        );
     }
 }

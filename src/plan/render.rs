@@ -23,6 +23,10 @@ pub fn render_yaml(plan: &Plan, show_secrets: bool) -> String {
     let mut top = vec![field("name", writer.text(plan.stack.as_str()))];
     let services = plan.units.iter().map(|unit| (unit.name.to_string(), writer.unit(unit))).collect();
     top.push(field("services", Yaml::Map(services)));
+    let volumes = writer.named_volumes(plan);
+    if !volumes.is_empty() {
+        top.push(field("volumes", Yaml::Map(volumes)));
+    }
     let scope = match plan.sweep.scope {
         SweepScope::Stack => "stack",
         SweepScope::User => "user",

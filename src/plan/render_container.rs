@@ -1,7 +1,7 @@
 //! The keys of a container as YAML, within `devstack config`.
 
 use super::render::{Fields, Writer, Yaml, address, field, size};
-use super::{BuildPlan, ContainerPlan, PublishPlan, PullPolicy, VolumePlan, VolumeSource};
+use super::{BuildPlan, ContainerPlan, Plan, PublishPlan, PullPolicy, VolumePlan, VolumeSource};
 
 impl Writer {
     /// What makes the service a container.
@@ -37,6 +37,20 @@ impl Writer {
         if !limits.is_empty() {
             fields.push(field("limits", Yaml::Map(limits)));
         }
+    }
+
+    /// The volumes of the engine that anything mounts, by the names that the engine knows.
+    pub(super) fn named_volumes(&self, plan: &Plan) -> Fields {
+        let containers = plan.units.iter().filter_map(|unit| unit.container.as_ref());
+        let mut volumes = std::collections::BTreeMap::new();
+        for volume in containers.flat_map(|container| &container.volumes) {
+            if let VolumeSource::Named { written, name, external } = &volume.source {
+                let mut about = vec![field("name", self.text(name))];
+                about.extend(external.then(|| field("external", Yaml::True)));
+                volumes.insert(written.clone(), Yaml::Map(about));
+            }
+        }
+        volumes.into_iter().collect()
     }
 
     fn build(&self, build: &BuildPlan) -> Yaml {

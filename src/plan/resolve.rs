@@ -11,7 +11,7 @@ use super::ports::{self, PortTable};
 use super::unit::{self, Common, Shared, Stage};
 use super::{
     Context, Dependency, EnvFileError, Plan, Secrets, SweepPlan, SweepScope, UnitPlan, WantedPorts,
-    contained, values,
+    contained, values, volumes,
 };
 
 /// Longest cycle that is shown whole.
@@ -32,7 +32,8 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         environment.into_iter().chain(unit::variables(&mut judge, &manifest.environment)).collect();
     let defaults = Shared::read(&mut judge, &manifest.defaults);
     let bytes = bytes(&environment) + bytes(&defaults.environment);
-    let common = Common { stack: stack.as_str(), environment, defaults, bytes };
+    let volumes = volumes::declared(&mut judge, manifest, stack.as_str());
+    let common = Common { stack: stack.as_str(), volumes, environment, defaults, bytes };
     let mut units = Vec::with_capacity(manifest.services.len());
     for (service, stage) in manifest.services.iter().zip(&stages) {
         units.push(unit::read(&mut judge, service, stage, &common));

@@ -11,6 +11,7 @@ use super::definition::definition;
 use super::judge::{Judge, absolute};
 use super::ports::{self, StagePort};
 use super::probes::{self, Asked, Questions};
+use super::volumes::Declared;
 use super::{
     CommandPlan, Condition, Dependency, EngineKind, LogPlan, PortPlan, RestartPolicy, StopPlan, UnitPlan,
     contained, fallback, values,
@@ -139,6 +140,7 @@ fn labels(judge: &mut Judge<'_>, list: &[Variable]) -> Vec<(String, String)> {
 /// What all units of a stack have in common.
 pub(super) struct Common<'c> {
     pub(super) stack: &'c str,
+    pub(super) volumes: Declared,
     pub(super) environment: Layer,
     pub(super) defaults: Shared,
     /// Bytes of the two environments, counted once for each unit.
@@ -176,7 +178,7 @@ pub(super) fn read(
     let environment = environment(judge, service, common, &own, &told);
     let (command, container) = match container {
         Some(keys) => {
-            let plan = contained::read(judge, service, keys, stage, common.stack);
+            let plan = contained::read(judge, service, keys, stage, common);
             let plan = plan.map(Box::new);
             (plan.as_deref().map(contained::shown), plan)
         }

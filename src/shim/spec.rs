@@ -116,8 +116,8 @@ impl ShimSpec {
     /// The named volumes that must be made by a question of their own, because the mount cannot bring their labels.
     pub(super) fn volumes_to_make(&self, plan: &ContainerPlan) -> Vec<(String, Vec<(String, String)>)> {
         let named = plan.volumes.iter().filter_map(|volume| match &volume.source {
-            VolumeSource::Named { written, name } => Some((volume, written, name)),
-            VolumeSource::Path(_) | VolumeSource::Anonymous => None,
+            VolumeSource::Named { written, name, external: false } => Some((volume, written, name)),
+            VolumeSource::Named { .. } | VolumeSource::Path(_) | VolumeSource::Anonymous => None,
         });
         named
             .filter(|(volume, _, _)| matches!(self.mount(plan.engine, volume), Mounted::Short(_)))
@@ -150,7 +150,9 @@ impl ShimSpec {
                     _ => short(&path),
                 }
             }
-            VolumeSource::Named { written, name } => match (engine, long_options(options)) {
+            // With no label of ours it is never taken for ours.
+            VolumeSource::Named { name, external: true, .. } => short(name),
+            VolumeSource::Named { written, name, external: false } => match (engine, long_options(options)) {
                 (EngineKind::Docker, Some(more)) => {
                     Mounted::Long(long("volume", name, inside, more, self.volume_labels(written)))
                 }

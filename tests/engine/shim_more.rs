@@ -154,7 +154,7 @@ fn a_named_volume_is_labelled_and_outlives_its_container() {
         inside: inside.to_owned(),
         options: options.to_owned(),
     };
-    let named = VolumeSource::Named { written: "data".to_owned(), name: name.clone() };
+    let named = VolumeSource::Named { written: "data".to_owned(), name: name.clone(), external: false };
     service.plan().volumes = vec![
         mount(named, "/data", ""),
         mount(VolumeSource::Path(host), "/data/ro", "ro"),

@@ -2,7 +2,7 @@
 
 use crate::manifest::node::{Entry, Kind, Node};
 use crate::manifest::{
-    Build, Code, ContainerKeys, Fallback, LongVolume, Problem, Settings, Text, VolumeEntry,
+    Build, Code, ContainerKeys, Fallback, LongVolume, NamedVolume, Problem, Settings, Text, VolumeEntry,
 };
 
 use super::reader::{Line, Reader, Use, wrong};
@@ -38,6 +38,14 @@ const VOLUME: &[Line<LongVolume>] = &[
     ("source", Use::Read(|r, v, e| v.source = r.text(e))),
     ("target", Use::Read(|r, v, e| v.target = r.text(e))),
     ("read_only", Use::Read(|r, v, e| v.read_only = r.boolean(e).unwrap_or_default())),
+];
+
+const NAMED: &[Line<(Option<Text>, bool)>] = &[
+    ("name", Use::Read(|r, v, e| v.0 = r.text(e))),
+    ("external", Use::Read(|r, v, e| v.1 = r.boolean(e).unwrap_or_default())),
+    ("driver", Use::NotYet),
+    ("driver_opts", Use::NotYet),
+    ("labels", Use::NotYet),
 ];
 
 const LIMITS: &[Line<ContainerKeys>] = &[
@@ -142,6 +150,27 @@ fn limits(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry) {
     } else {
         reader.map("limits", &entry.value);
     }
+}
+
+/// The volumes of the stack: names, with or without more about them.
+pub(super) fn named_volumes(reader: &mut Reader<'_>, entry: &Entry) -> Vec<NamedVolume> {
+    let Kind::Map(entries) = &entry.value.kind else {
+        if !matches!(entry.value.kind, Kind::Null) {
+            let problem = wrong("volumes", &entry.value, "a map");
+            let hint = "write each as `NAME:`; where it is mounted is said in the service";
+            reader.problems_from(problem.map(|problem| problem.hint(hint)));
+        }
+        return Vec::new();
+    };
+    let mut volumes = Vec::with_capacity(entries.len());
+    for entry in entries.iter() {
+        let mut read = (None, false);
+        if let Some(entries) = reader.map(&entry.key.value, &entry.value) {
+            reader.entries(entries, "a volume", &[NAMED], &mut read);
+        }
+        volumes.push(NamedVolume { name: entry.key.clone(), own: read.0, external: read.1 });
+    }
+    volumes
 }
 
 /// A map with the keys of a process, or its command alone.
