@@ -18,7 +18,10 @@ use crate::store::read_whole;
 use crate::sys::ports::{listeners, listeners_within};
 
 /// A proxy that reaches nobody inside closes at once; a program that waits to be spoken to is silent.
-const SILENCE: Duration = Duration::from_millis(300);
+const SILENCE: Duration = Duration::from_millis(700);
+
+/// Its first process is told a moment after it runs; of an engine on another machine it never is.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// The words that run a command inside a container, by its id.
 pub type Inside = Rc<dyn Fn(&str, &[String]) -> Vec<String>>;
@@ -103,7 +106,9 @@ impl Contained {
 
     /// Whether a port of the host leads to somebody who listens inside.
     pub(super) async fn reaches(&self, port: &PublishPlan) -> Result<(), String> {
-        let pid = self.state.borrow().pid;
+        let mut state = self.state.clone();
+        let known = tokio::time::timeout(FIRST, state.wait_for(|state| state.pid.is_some())).await;
+        let pid = known.ok().and_then(Result::ok).and_then(|state| state.pid);
         let address = match port.address {
             IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

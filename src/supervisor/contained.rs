@@ -145,7 +145,7 @@ impl Performer {
             let proof = search.prove().await;
             let (survivors, mut status) = cage::verify(&facts, search.units.as_deref(), &ports);
             let begun = Instant::now();
-            while status.iter().any(is_leaving) && begun.elapsed() < PROXY {
+            while proof.is_clean() && status.iter().any(is_leaving) && begun.elapsed() < PROXY {
                 sleep(PAUSE).await;
                 status = cage::holders(&ports);
             }

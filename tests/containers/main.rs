@@ -1,0 +1,13 @@
+//! Services in containers, on a real engine: held, known, ended and proven gone like any other.
+
+mod behind;
+mod crash;
+#[path = "../engine/engine.rs"]
+#[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
+mod engine;
+mod life;
+mod stack;
+mod unreachable;
+#[path = "../stop/world.rs"]
+#[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
+mod world;
