@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::engine::{Engine, engine};
-use crate::world::{Ran, World, finish, kill, number, numbers, runs, stat, until};
+use crate::world::{Ran, World, finish, kill, number, numbers, runs, skip, stat, until};
 
 /// A stack of its own on the engine of the tests.
 pub(crate) struct Stack {
@@ -22,12 +23,23 @@ impl Stack {
     /// None where no engine can be had.
     pub(crate) fn new(manifest: &str) -> Option<Self> {
         let engine = engine()?;
+        if engine.is_podman() {
+            skip("these tests are of docker");
+            return None;
+        }
+        if let Err(why) = image() {
+            skip(&format!("no image of redis: {why}"));
+            return None;
+        }
         Some(Self { world: World::new(manifest), engine })
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.world.command(args);
-        self.engine.lead(&mut command);
+        for (name, value) in self.engine.command(&[]).get_envs() {
+            command.env(name, value.expect("none is taken away"));
+        }
+        command.env_remove("DOCKER_CONTEXT").env_remove("DEVSTACK_ENGINE");
         command
     }
 
@@ -93,6 +105,17 @@ impl Stack {
         let path = files.find(|path| path.extension().is_some_and(|end| end == "state"))?;
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
     }
+}
+
+/// The image of redis, built once.
+fn image() -> &'static Result<(), String> {
+    static IMAGE: OnceLock<Result<(), String>> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/engine");
+        let built = Command::new(script).args(["images", "redis"]).stdin(Stdio::null()).output();
+        let built = built.map_err(|error| error.to_string())?;
+        if built.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&built.stderr).into_owned()) }
+    })
 }
 
 /// What there is of devstack around a running stack.

@@ -85,12 +85,6 @@ impl Engine {
         command
     }
 
-    /// Leads a command to this engine.
-    pub(crate) fn lead(&self, command: &mut Command) {
-        command.env("DOCKER_HOST", &self.host).env("DOCKER_CONFIG", &self.config);
-        command.env_remove("DOCKER_CONTEXT").env_remove("DEVSTACK_ENGINE");
-    }
-
     /// What devstack asks this engine through.
     pub(crate) fn client(&self) -> Client {
         let client = Client::new(self.program);
