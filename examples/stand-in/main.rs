@@ -17,6 +17,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod oddly;
 mod options;
+mod postgres;
 mod services;
 mod works;
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::http::{self, Request, Response};
 use crate::kernel::StopSignals;
 use crate::options::{Failure, Mode, Options, Outcome};
-use crate::say;
+use crate::{postgres, say};
 
 pub(crate) const API: Mode = Mode {
     name: "api",
@@ -174,6 +174,10 @@ fn open_table(dir: &PathBuf) -> io::Result<Table> {
 }
 
 fn serve_client(mut stream: &TcpStream, table: &Mutex<Table>) {
+    // No line begins so: somebody tries whether this is a real postgres.
+    if begins_with_zero(stream) {
+        return;
+    }
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,8 +204,16 @@ fn serve_client(mut stream: &TcpStream, table: &Mutex<Table>) {
     }
 }
 
-/// One line to the database, one line back.
+fn begins_with_zero(stream: &TcpStream) -> bool {
+    let mut first = [1];
+    stream.peek(&mut first).is_ok() && first == [0]
+}
+
+/// One line to the database, one line back; a real postgres may stand in its place.
 pub(crate) fn ask_database(address: &str, line: &str) -> io::Result<String> {
+    if let Some(real) = postgres::connect(address)? {
+        return postgres::ask(real, line);
+    }
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     writeln!(stream, "{line}")?;

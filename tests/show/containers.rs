@@ -13,13 +13,13 @@ use crate::{every_way, plain};
 
 const ID: &str = "3f2ab4c5d6e7f80912a3b4c5d6e7f80912a3b4c5d6e7f80912a3b4c5d6e7f809";
 
-fn container(state: Option<ContainerState>) -> Option<ContainerView> {
-    Some(ContainerView {
+fn container(state: Option<ContainerState>) -> ContainerView {
+    ContainerView {
         engine: "docker".to_owned(),
         name: "shop-postgres-1a2b3c".to_owned(),
         image: "postgres:16".to_owned(),
         state,
-    })
+    }
 }
 
 fn state(step: ContainerStep) -> ContainerState {
@@ -34,7 +34,7 @@ fn postgres() -> UnitView {
         ..state(ContainerStep::Running)
     };
     let mut unit = running("postgres", 41210, 5432, 1900);
-    unit.container = container(Some(runs));
+    unit.container = Some(container(Some(runs)));
     unit.processes = vec![
         process(41210, 1000, "devstack __container postgres", FoundBy::Leader),
         process(41300, 900, "postgres -D /var/lib/postgresql/data", FoundBy::Container),
@@ -44,7 +44,7 @@ fn postgres() -> UnitView {
 }
 
 fn with(step: ContainerStep, health: OwnHealth) -> UnitView {
-    UnitView { container: container(Some(ContainerState { health, ..state(step) })), ..postgres() }
+    UnitView { container: Some(container(Some(ContainerState { health, ..state(step) }))), ..postgres() }
 }
 
 fn ended(container: EndedContainer, unit: EndedUnit) -> EndedUnit {
@@ -87,7 +87,7 @@ fn status_tells_its_name_image_and_own_health() {
         with(ContainerStep::Pulling("2 of 5 layers".to_owned()), OwnHealth::None),
         with(ContainerStep::Pulling(String::new()), OwnHealth::None),
         with(ContainerStep::Building("Step 3/4".to_owned()), OwnHealth::Starting),
-        UnitView { container: container(None), ..postgres() },
+        UnitView { container: Some(container(None)), ..postgres() },
     ] {
         out += &status::unit(&plain(), &unit, NOW);
     }
