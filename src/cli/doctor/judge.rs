@@ -1,5 +1,6 @@
 //! What the facts mean: the promise that holds, and each finding with its grade and remedy. Pure.
 
+use super::engine::Engine;
 use super::facts::{Facts, Here, Layers, Machine, NoCgroup, Spot};
 use super::stale::{Left, What};
 use crate::domain::{Area, Checkup, Finding, Fix, Grade, PortStatus, Promise, UnitName};
@@ -23,7 +24,7 @@ pub(super) fn judge(facts: &Facts) -> Checkup {
     let mut findings = layers(&facts.layers, facts.machine.system.starts_with("Linux"));
     findings.extend(machine(&facts.machine));
     findings.extend(facts.places.iter().map(spot));
-    findings.push(engines(facts));
+    findings.extend(engines(facts));
     findings.extend(here(&facts.stack));
     findings.extend(facts.left.iter().map(left));
     Checkup { promise, why, findings }
@@ -170,16 +171,40 @@ fn spot(spot: &Spot) -> Finding {
     }
 }
 
-fn engines(facts: &Facts) -> Finding {
-    let tell = |engine: &super::engine::Engine| match &engine.answer {
-        Ok(version) => format!("{} {version}", engine.name),
-        Err(why) => format!("{} does not answer: {why}", engine.name),
+/// One finding for each engine; whether a stack needs one is for `up` to say.
+fn engines(facts: &Facts) -> Vec<Finding> {
+    let new = |name: &str, grade, text: String| Finding::new(Area::Machine, name, grade, text);
+    if facts.engines.is_empty() {
+        let none = "no engine is installed: services with an image run as their fallback, or not at all";
+        return vec![
+            new("containers", Grade::Note, none.to_owned()).hint("apt install docker.io, or podman"),
+        ];
+    }
+    let tell = |engine: &Engine| {
+        let mut facts = match &engine.answer {
+            Ok(said) => {
+                let as_whom = if said.rootless { "rootless" } else { "as root" };
+                let context = said.context.iter().map(|context| format!("context {context}"));
+                [format!("{} answers", said.version), as_whom.to_owned()].into_iter().chain(context).collect()
+            }
+            Err(why) => vec![format!("does not answer: {why}")],
+        };
+        if engine.used {
+            facts.push("used unless a service or DEVSTACK_ENGINE says otherwise".to_owned());
+        }
+        let grade = if engine.answer.is_ok() { Grade::Good } else { Grade::Note };
+        let finding = new(engine.name, grade, facts.join(" · "));
+        match &engine.answer {
+            Err(why) if engine.name == "docker" && why.contains("permission denied") => {
+                finding.hint("sudo usermod -aG docker \"$USER\"    (as good as root; then log in again)")
+            }
+            Err(_) if engine.name == "docker" => {
+                finding.hint("sudo systemctl start docker    (or start Docker Desktop)")
+            }
+            Ok(_) | Err(_) => finding,
+        }
     };
-    let text: Vec<String> = facts.engines.iter().map(tell).collect();
-    let answers = facts.engines.iter().any(|engine| engine.answer.is_ok());
-    let grade = if answers { Grade::Good } else { Grade::Note };
-    let text = if text.is_empty() { "none is installed".to_owned() } else { text.join(" · ") };
-    Finding::new(Area::Machine, "containers", grade, text)
+    facts.engines.iter().map(tell).collect()
 }
 
 fn here(stack: &Here) -> Vec<Finding> {

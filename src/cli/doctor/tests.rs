@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::engine::Engine;
+use super::engine::{Engine, Said};
 use super::facts::{Facts, Here, Layers, Machine, NoCgroup, Spot};
 use super::judge::judge;
 use super::stale::{Left, What};
@@ -42,10 +42,19 @@ fn good() -> Facts {
             spot("state", "/home/dev/.local/state/devstack"),
             spot("sockets", "/run/user/1000/devstack"),
         ],
-        engines: vec![Engine { name: "docker", answer: Ok("27.1".to_owned()) }],
+        engines: vec![engine("docker", Ok(false), true), engine("podman", Ok(true), false)],
         stack: Here::Stack { name: "shop".to_owned(), dir: "/home/dev/shop".to_owned(), ports: ports(None) },
         left: Vec::new(),
     }
+}
+
+fn engine(name: &'static str, rootless: Result<bool, &str>, used: bool) -> Engine {
+    let said = |rootless| Said {
+        version: "27.1".to_owned(),
+        rootless,
+        context: (name == "docker").then(|| "default".to_owned()),
+    };
+    Engine { name, answer: rootless.map(said).map_err(str::to_owned), used }
 }
 
 fn ports(owner: Option<PortHolder>) -> Vec<(UnitName, PortStatus)> {
@@ -87,7 +96,10 @@ fn bad() -> Facts {
     };
     facts.places[0].problem = Some("others may write to it".to_owned());
     facts.places[1].space = Some(Space { bytes: 1 << 20, files: true });
-    facts.engines = vec![Engine { name: "docker", answer: Err("no answer within 2 seconds".to_owned()) }];
+    facts.engines = vec![
+        engine("docker", Err("no answer within 2 seconds"), true),
+        engine("podman", Err("dial unix: connect: permission denied"), false),
+    ];
     facts.stack = Here::Stack {
         name: "shop".to_owned(),
         dir: "/home/dev/shop".to_owned(),
