@@ -608,7 +608,9 @@ fn a_fallback_is_a_process_with_all_that_is_not_of_the_container() {
     assert_eq!(plan::engines_to_ask(&plan, &[name("postgres")]), [], "it has none");
     let rootless = (EngineKind::Docker, Some("rootless".to_owned()));
     assert_eq!(plan::engines_to_ask(&plan, &[name("api"), name("redis")]), [docker.clone(), rootless]);
-    let (fallen, names) = plan::without_engines(plan.clone(), &[docker]);
+    let held = plan::without_engines(plan.clone(), std::slice::from_ref(&docker), &[name("redis")]);
+    assert_eq!(held, (plan.clone(), vec![]), "its container runs");
+    let (fallen, names) = plan::without_engines(plan.clone(), &[docker], &[]);
     assert_eq!(names, [name("redis")]);
     assert_eq!(fallen.secrets, plan.secrets);
     for before in &plan.units {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::CliError;
 use super::load::Loaded;
-use super::place::block_on;
+use super::place::{Place, block_on};
 use crate::domain::{ContainerTrouble, UnitName};
 use crate::engine::{Client, Engine as _, Program, Trouble, TroubleKind};
 use crate::plan::{self, Asked, EngineKind, Plan};
@@ -15,20 +15,33 @@ use crate::show::{Door, trouble};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The plan as this machine can run it: each engine that a wanted unit could do without is asked once.
-pub(super) fn settle(mut loaded: Loaded, wanted: &[UnitName], door: &Door) -> Result<Loaded, CliError> {
+pub(super) fn settle(
+    place: &Place,
+    mut loaded: Loaded,
+    wanted: &[UnitName],
+    door: &Door,
+) -> Result<Loaded, CliError> {
     let engines = plan::engines_to_ask(&loaded.plan, wanted);
     if engines.is_empty() {
         return Ok(loaded);
     }
     let silent = block_on(silent(engines))?;
+    let held = if silent.is_empty() { Vec::new() } else { running_containers(place, door)? };
     for (engine, trouble) in &silent {
-        let (plan, fallen) = plan::without_engines(loaded.plan, std::slice::from_ref(engine));
+        let (plan, fallen) = plan::without_engines(loaded.plan, std::slice::from_ref(engine), &held);
         for name in fallen.iter().filter(|name| wanted.contains(name)) {
             door.say(&told(&plan, name, trouble, door.err.marks().warn));
         }
         loaded.plan = plan;
     }
     Ok(loaded)
+}
+
+/// The units whose containers run now, as far as it is known.
+fn running_containers(place: &Place, door: &Door) -> Result<Vec<UnitName>, CliError> {
+    let view = place.find()?.map(|stack| stack.view(door)).transpose()?;
+    let units = view.into_iter().flat_map(|view| view.services);
+    Ok(units.filter(|unit| unit.container.is_some() && unit.pid.is_some()).map(|unit| unit.name).collect())
 }
 
 /// The engines that cannot be asked, and why.

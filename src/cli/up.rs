@@ -81,7 +81,7 @@ impl From<&RestartArgs> for Wish {
 pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliError> {
     let loaded = place.load(door)?;
     let units = selected(&loaded.plan, wish)?;
-    let loaded = fallback::settle(loaded, &units, door)?;
+    let loaded = fallback::settle(place, loaded, &units, door)?;
     if wish.dry_run {
         return dry_run(place, door, &loaded, &units, wish);
     }

@@ -21,14 +21,16 @@ pub fn engines_to_ask(plan: &Plan, wanted: &[UnitName]) -> Vec<Asked> {
     all
 }
 
-/// The plan for a machine on which these engines do not answer: what has a fallback there becomes it. Also gives the
-/// names of those units.
+/// The plan for a machine on which these engines do not answer: what has a fallback there becomes it, unless it is
+/// `held`: its container runs, and an engine that is away for a moment must not make another database of it. Also gives
+/// the names of the units that changed.
 #[must_use]
-pub fn without_engines(mut plan: Plan, silent: &[Asked]) -> (Plan, Vec<UnitName>) {
+pub fn without_engines(mut plan: Plan, silent: &[Asked], held: &[UnitName]) -> (Plan, Vec<UnitName>) {
     let mut fallen = Vec::new();
     for unit in &mut plan.units {
         let needs = unit.container.as_deref().map(engine_of);
         if needs.is_some_and(|needs| silent.contains(&needs))
+            && !held.contains(&unit.name)
             && let Some(fallback) = unit.fallback.take()
         {
             *unit = *fallback;
