@@ -12,21 +12,11 @@ use devstack::store::Seal;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{World, finish, is_root, kill, runs, skip, until};
+use crate::world::{World, behind, finish, is_root, kill, runs, skip, until};
 
 /// The same command with a limit of the shell's (`ulimit`) on it.
 fn limited(world: &World, limit: &str, args: &[&str]) -> crate::world::Ran {
-    let inner = world.command(args);
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh"]);
-    command.arg(inner.get_program()).args(inner.get_args()).current_dir(world.dir()).stdin(Stdio::null());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    finish(command)
+    finish(behind(&["sh", "-c", &format!("ulimit {limit}; exec \"$@\""), "sh"], &world.command(args)))
 }
 
 /// The system's own limit (ENFILE) cannot be lowered for a test alone; it is met at the same calls.

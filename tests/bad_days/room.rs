@@ -69,18 +69,12 @@ impl Room {
     }
 
     fn within(&self, command: &Command) -> Ran {
-        let mut outer = Command::new("nsenter");
-        outer.arg(format!("--target={}", self.holder.id())).arg("--mount");
-        let dir = command.get_current_dir().expect("it is set");
-        outer.arg(format!("--wdns={}", dir.display())).arg("--");
-        outer.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
-        }
-        outer.stdin(Stdio::null());
+        let (target, dir) =
+            (format!("--target={}", self.holder.id()), command.get_current_dir().expect("it is set"));
+        let dir = format!("--wdns={}", dir.display());
+        let mut outer = world::behind(&["nsenter", &target, "--mount", &dir, "--"], command);
+        // It is entered inside: here it may not be reached.
+        outer.current_dir("/");
         world::finish(outer)
     }
 }

@@ -4,22 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::world::{Ran, World, finish, until};
-
-/// A command with words before it, everything else as it was.
-pub(crate) fn within(command: &Command, words: &[&str]) -> Command {
-    let mut outer = Command::new(words[0]);
-    outer.args(&words[1..]).arg(command.get_program()).args(command.get_args());
-    outer.current_dir(command.get_current_dir().expect("a directory"));
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    outer.stdin(std::process::Stdio::null());
-    outer
-}
+use crate::world::{Ran, World, behind, finish, until};
 
 /// Runs a command of a stack under a limit of the kernel: `--nproc=1`.
 pub(crate) fn limited(world: &World, limit: &str, args: &[&str]) -> Ran {
@@ -28,7 +13,7 @@ pub(crate) fn limited(world: &World, limit: &str, args: &[&str]) -> Ran {
     let words: Vec<&str> = command.get_args().filter_map(|word| word.to_str()).collect();
     let program = env!("CARGO_BIN_EXE_devstack");
     let Some(at) = words.iter().position(|word| *word == program) else {
-        return finish(within(&command, &["prlimit", limit]));
+        return finish(behind(&["prlimit", limit], &command));
     };
     let mut outer = Command::new(command.get_program());
     outer.args(&words[..at]).args(["prlimit", limit]).args(&words[at..]);
@@ -56,7 +41,7 @@ impl Room {
     /// A command that runs in it with all it starts.
     pub(crate) fn command(&self, command: &Command) -> Command {
         let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
-        within(command, &["sh", "-c", &enter, "sh"])
+        behind(&["sh", "-c", &enter, "sh"], command)
     }
 
     /// Runs a command of a stack in it.

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod alone;
+#[expect(dead_code, reason = "it is shared with property tests, which need all of it")]
 #[path = "../../src/chance.rs"]
 mod chance;
 mod ends;

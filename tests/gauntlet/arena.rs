@@ -18,7 +18,8 @@ use crate::shapes::Shape;
 use crate::table::Row;
 use crate::tools::{PATH, Tools};
 use crate::world::{
-    NOBODY, Ran, Started, World, command_line, finish, is_root, kill, list, number, runs, skip, stat, until,
+    NOBODY, Ran, Started, World, behind, command_line, finish, is_root, kill, list, number, runs, skip, stat,
+    until,
 };
 
 /// A specimen that has not become what it is by then never will.
@@ -173,17 +174,8 @@ impl Arena {
         inner.env("PATH", PATH);
         if self.user == User::RootWithoutCgroup {
             // A machine that has no cgroup v2: its tree is not mounted where this command and its children look.
-            let mut outer = Command::new("unshare");
             let hide = "grep -q ' cgroup2 ' /proc/self/mounts && umount -a -t cgroup2; exec \"$@\"";
-            outer.args(["--mount", "--propagation=private", "sh", "-c", hide, "sh"]);
-            outer.arg(inner.get_program()).args(inner.get_args()).current_dir(self.world.dir());
-            for (name, value) in inner.get_envs() {
-                match value {
-                    Some(value) => outer.env(name, value),
-                    None => outer.env_remove(name),
-                };
-            }
-            inner = outer;
+            inner = behind(&["unshare", "--mount", "--propagation=private", "sh", "-c", hide, "sh"], &inner);
         }
         finish(self.judge.within(Place::Stack, &inner))
     }

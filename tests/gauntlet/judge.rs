@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use rustix::process::Signal;
 
 use crate::shapes::Shape;
-use crate::world::{NOBODY, Stat, World, command_line, is_root, kill, numbers, stat};
+use crate::world::{NOBODY, Stat, World, behind, command_line, is_root, kill, numbers, stat};
 
 /// Tasks of one shape, threads included, and of everything of one test.
 const MOST_OF_ONE: u32 = 1500;
@@ -119,29 +119,15 @@ impl Judge {
 
     /// The same command, started where its children are counted and capped.
     pub(crate) fn within(&self, place: Place, command: &Command) -> Command {
-        let mut outer = match self {
+        match self {
             Self::Cgroups(_) => {
-                let mut outer = Command::new("sh");
-                let procs = self.dir(place).join("cgroup.procs");
-                outer.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(procs);
-                outer
+                let procs = self.dir(place).join("cgroup.procs").display().to_string();
+                behind(&["sh", "-c", "echo $$ >\"$0\" && exec \"$@\"", &procs], command)
             }
             Self::Programs(_) => {
-                let mut outer = Command::new("prlimit");
-                outer.arg(format!("--nproc={}", own_tasks() + MOST)).arg("--");
-                outer
+                behind(&["prlimit", &format!("--nproc={}", own_tasks() + MOST), "--"], command)
             }
-        };
-        outer.arg(command.get_program()).args(command.get_args());
-        outer.current_dir(command.get_current_dir().expect("each command has one"));
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
         }
-        outer.stdin(std::process::Stdio::null());
-        outer
     }
 
     /// The living processes of a shape, with the names of their programs.

@@ -1,10 +1,8 @@
 //! Who calls devstack, and what else it has started, is never the stack's.
 
-use std::process::Command;
-
 use rustix::process::Signal;
 
-use crate::world::{World, finish, kill, runs, until};
+use crate::world::{World, behind, finish, kill, runs, until};
 
 const STACK: &str = "services:\n  api: { command: stand-in wait }\n";
 
@@ -13,16 +11,7 @@ fn by_a_shell_with_a_child(world: &World, args: &[&str]) -> i32 {
     let inner = world.command(args);
     let bystander = world.program("bystander");
     let script = format!("{} wait >/dev/null 2>&1 & echo $! >child; exec \"$@\"", bystander.display());
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
-    shell.current_dir(world.dir());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    finish(shell).expect(0);
+    finish(behind(&["sh", "-c", &script, "sh"], &inner)).expect(0);
     let text = std::fs::read_to_string(world.dir().join("child")).expect("it was started");
     text.trim().parse().expect("a number")
 }

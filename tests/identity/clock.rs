@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{Ran, World, finish, is_root, kill, list, runs, skip, stat, until};
+use crate::world::{Ran, World, behind, finish, is_root, kill, list, runs, skip, stat, until};
 
 const STACK: &str = concat!(
     "services:\n",
@@ -142,21 +142,8 @@ fn a_wall_clock_that_is_set_decides_nothing() {
 
 /// The same command in a time namespace of its own.
 fn elsewhere(world: &World, clocks: [&str; 2], args: &[&str]) -> Ran {
-    let inner = world.command(args);
-    let mut command = Command::new("unshare");
-    command.args(["--time", "--boottime", clocks[0], "--monotonic", clocks[1], "--"]);
-    command
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .current_dir(world.dir())
-        .stdin(std::process::Stdio::null());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    finish(command)
+    let words = ["unshare", "--time", "--boottime", clocks[0], "--monotonic", clocks[1], "--"];
+    finish(behind(&words, &world.command(args)))
 }
 
 const FAR: [&str; 2] = ["8640000", "5000"];

@@ -4,7 +4,7 @@
 //! session, environment, title or directory, `/proc/PID/exe` goes on telling whose it is.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -271,6 +271,23 @@ impl Ran {
     }
 }
 
+/// A command with words before it (`timeout 5`, `unshare --mount --`), everything else as it was.
+pub(crate) fn behind<S: AsRef<OsStr>>(words: &[S], command: &Command) -> Command {
+    let mut outer = Command::new(&words[0]);
+    outer.args(&words[1..]).arg(command.get_program()).args(command.get_args());
+    if let Some(dir) = command.get_current_dir() {
+        outer.current_dir(dir);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer.stdin(Stdio::null());
+    outer
+}
+
 /// Runs a command to its end.
 pub(crate) fn finish(mut command: Command) -> Ran {
     let begun = Instant::now();
@@ -289,22 +306,13 @@ pub(crate) struct Started {
 impl Started {
     /// In a session of its own, so that no process of the test shares it.
     pub(crate) fn by(command: &Command, plain: bool) -> Self {
-        let mut outer = Command::new("setsid");
+        let mut words = vec!["setsid".to_owned()];
         if plain {
-            let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
-            outer.args(["setpriv", &user, &group, "--clear-groups", "--"]);
+            words.extend(["setpriv".to_owned(), format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+            words.extend(["--clear-groups", "--"].map(str::to_owned));
         }
-        outer.arg(command.get_program()).args(command.get_args());
-        if let Some(dir) = command.get_current_dir() {
-            outer.current_dir(dir);
-        }
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
-        }
-        outer.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut outer = behind(&words, command);
+        outer.stdout(Stdio::piped());
         let mut child = outer.spawn().expect("it starts");
         let out = child.stdout.take().map(BufReader::new);
         let wanted = command.get_program().to_string_lossy().into_owned();
