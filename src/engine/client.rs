@@ -120,6 +120,10 @@ impl Client {
         words
     }
 
+    pub(super) fn is_podman(&self) -> bool {
+        self.program == Program::Podman
+    }
+
     /// What stands before each question: where the engine is.
     fn leading(&self) -> impl Iterator<Item = &str> {
         let option = match self.program {
@@ -255,6 +259,13 @@ impl Engine for Client {
         let answer = self.finish(command, None).await?.good()?;
         let code = answer.trim().parse();
         code.map_err(|_| Trouble::new(TroubleKind::Unreadable, format!("no exit code: {answer:?}")))
+    }
+
+    async fn check(&self, container: &str) -> Result<(), Trouble> {
+        let command = self.command(&["healthcheck", "run", "--", container]);
+        let answer = self.finish(command, Some(self.patience)).await?;
+        // 1 is the answer that it is not well.
+        if answer.code == Some(1) { Ok(()) } else { answer.good().map(drop) }
     }
 
     async fn exec(&self, container: &str, command: &[String]) -> Result<(i32, String), Trouble> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -34,6 +35,8 @@ pub struct Container {
     pub status: Status,
     /// What its health check says; none where it has none.
     pub health: Option<Health>,
+    /// How often that is asked.
+    pub check_interval: Option<Duration>,
     /// The ports that it publishes now; none while it does not run.
     pub published: Vec<Published>,
     /// What is mounted into it.
@@ -313,6 +316,14 @@ struct RawConfig {
     labels: Option<BTreeMap<String, String>>,
     #[serde(default)]
     image: String,
+    healthcheck: Option<RawCheck>,
+}
+
+#[derive(Deserialize)]
+struct RawCheck {
+    /// Nanoseconds.
+    #[serde(default, rename = "Interval")]
+    interval: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -356,6 +367,7 @@ impl RawContainer {
             name: self.name.trim_start_matches('/').to_owned(),
             image: bare(&self.image).to_owned(),
             image_name: self.config.image,
+            check_interval: self.config.healthcheck.map(|check| Duration::from_nanos(check.interval)),
             labels: self.config.labels.unwrap_or_default(),
             health: self.state.health.as_ref().and_then(RawHealth::health),
             status: self.state.into_status(),

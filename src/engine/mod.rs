@@ -54,6 +54,9 @@ pub trait Engine {
     async fn remove(&self, container: &str) -> Result<(), Trouble>;
     /// Waits until it has ended, and tells its exit code.
     async fn wait(&self, container: &str) -> Result<i32, Trouble>;
+    /// Runs its own health check once and waits for it: what it says is told by `inspect` then. Podman only, which has
+    /// nobody who would run it where there is no systemd.
+    async fn check(&self, container: &str) -> Result<(), Trouble>;
     /// Runs a command inside: its exit code and the end of what it wrote.
     async fn exec(&self, container: &str, command: &[String]) -> Result<(i32, String), Trouble>;
     /// An image that is there.

@@ -130,19 +130,22 @@ impl Logs {
     }
 }
 
-/// Docker keeps a line in pieces of this size, and `--timestamps` puts a time before each of them.
-const PIECE: usize = 16 << 10;
+/// Docker and podman keep a long line in pieces of these sizes, and `--timestamps` puts a time before each of them.
+const PIECES: [usize; 2] = [16 << 10, 8 << 10];
 
 /// A line of `logs --timestamps`. One that was kept in pieces has a time before each: they are taken out again, and the
 /// last one counts, because it is where the log has to be gone on with.
 fn stamped(line: &[u8]) -> Option<LogLine> {
     let (mut at, mut rest) = time(line)?;
     let mut text = Vec::with_capacity(rest.len());
-    while let Some((later, after)) =
-        rest.get(PIECE..).and_then(time).filter(|(later, _)| later.len() == at.len())
-    {
-        text.extend_from_slice(&rest[..PIECE]);
-        (at, rest) = (later, after);
+    let piece = |at: &str, rest: &[u8]| {
+        let is_piece =
+            |size: &usize| rest.get(*size..).and_then(time).is_some_and(|(one, _)| one.len() == at.len());
+        PIECES.into_iter().find(is_piece)
+    };
+    while let Some(size) = piece(at, rest) {
+        text.extend_from_slice(&rest[..size]);
+        (at, rest) = time(&rest[size..])?;
     }
     text.extend_from_slice(rest);
     Some(LogLine { at: at.to_owned(), text })
@@ -238,7 +241,13 @@ impl Building {
     pub(super) fn start(client: &Client, build: &Build) -> Result<Self, Trouble> {
         let mut command = client.command(&[]);
         // Lines that are only added to. The builder without buildkit knows no such option, and does not look at this.
-        command.args(build.words()).envs(build.travelling()).env("BUILDKIT_PROGRESS", "plain");
+        let words = build.words();
+        command.args(&words[..1]);
+        if client.is_podman() {
+            // Its own format has no place for a health check.
+            command.arg("--format=docker");
+        }
+        command.args(&words[1..]).envs(build.travelling()).env("BUILDKIT_PROGRESS", "plain");
         Ok(Self { lines: Lines::start(client, command)?, words: Vec::new() })
     }
 
@@ -275,10 +284,15 @@ mod tests {
         assert!(stamped(b"2026-11-21T10:57:44.139373748+01:00 x").is_some());
         let empty = stamped(b"2026-11-21T10:57:44.139373748Z ").expect("an empty line");
         assert!(empty.text.is_empty());
-        let pieces =
-            [&b"2026-11-21T10:57:44.139373748Z "[..], &[b'a'; PIECE], b"2026-11-21T10:57:44.139373750Z b c"];
-        let line = stamped(&pieces.concat()).expect("a line");
-        assert_eq!((&*line.at, line.text.len()), ("2026-11-21T10:57:44.139373750Z", PIECE + 3));
+        for size in PIECES {
+            let pieces = [
+                &b"2026-11-21T10:57:44.139373748Z "[..],
+                &vec![b'a'; size],
+                b"2026-11-21T10:57:44.139373750Z b c",
+            ];
+            let line = stamped(&pieces.concat()).expect("a line");
+            assert_eq!((&*line.at, line.text.len()), ("2026-11-21T10:57:44.139373750Z", size + 3));
+        }
         for words in [&b"Error response from daemon: No such container: x"[..], b"", b"2026"] {
             assert!(stamped(words).is_none());
         }

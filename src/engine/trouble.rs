@@ -92,6 +92,7 @@ const WORDS: &[(&[&str], TroubleKind)] = &[
     (&["cannot connect to podman"], TroubleKind::NotRunning),
     (&["error during connect"], TroubleKind::NotRunning),
     (&["unable to resolve docker endpoint"], TroubleKind::NoSuchContext),
+    (&["service destination not found"], TroubleKind::NoSuchContext),
     (&["is already in use by"], TroubleKind::NameTaken { by: None }),
     (&["port is already allocated"], TroubleKind::PortTaken { port: None }),
     (&["address already in use"], TroubleKind::PortTaken { port: None }),

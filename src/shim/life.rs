@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::state::State;
 use super::{NotHad, REFUSED, ShimSpec, is_before};
 use crate::domain::{ContainerState, ContainerStep, OwnHealth, WallTime};
 use crate::engine::{Client, Container, Ended, Engine as _, Events, Happened, Health, Status, TroubleKind};
-use crate::plan::ContainerPlan;
+use crate::plan::{ContainerPlan, EngineKind};
 use crate::sys::clock;
 
 /// The exit code of one that was asked to end before it had a container: as of a process that SIGTERM ended.
@@ -22,6 +23,11 @@ const ASKED: u8 = 143;
 
 /// A stop that the engine did not take is asked for again after this.
 const STOP_AGAIN: Duration = Duration::from_millis(500);
+
+/// There where systemd runs (`sd_booted(3)`).
+const SYSTEMD: &str = "/run/systemd/system";
+/// How often a health check is asked that says nothing of it, as engines have it.
+const CHECK_EACH: Duration = Duration::from_secs(30);
 
 /// One shim.
 pub(super) struct Shim<'s> {
@@ -122,9 +128,25 @@ impl Shim<'_> {
         if !asks_own || found.health.is_none() {
             return;
         }
+        if self.plan.engine == EngineKind::Podman && !Path::new(SYSTEMD).exists() {
+            return self.ask_health(id, found.check_interval, asks_own).await;
+        }
         // From before the look on: what changed since is told again, and nothing is missed.
         let Ok(mut events) = self.client.health(id, WallTime(begun.0 - 1)) else { return };
         self.watch_health(id, &mut events).await;
+    }
+
+    /// Podman leaves its health checks to timers of systemd: where that does not run, nobody but us asks them.
+    async fn ask_health(&self, id: &str, interval: Option<Duration>, asks_own: bool) {
+        let interval = interval.filter(|interval| !interval.is_zero()).unwrap_or(CHECK_EACH);
+        loop {
+            // One that has ended, or an engine that went away, is seen by who follows the log.
+            let _ = self.client.check(id).await;
+            if let Ok(found) = self.client.inspect(id).await {
+                self.tell_found(&found, asks_own);
+            }
+            tokio::time::sleep(interval).await;
+        }
     }
 
     async fn watch_health(&self, id: &str, events: &mut Events) {

@@ -35,6 +35,11 @@ pub(crate) fn engine() -> Option<&'static Engine> {
     }
 }
 
+/// The same where it is one with a daemon and a socket, which podman has not.
+pub(crate) fn daemon() -> Option<&'static Engine> {
+    engine().filter(|engine| !engine.is_podman())
+}
+
 /// A registry of the engine's own, and where it is; none where none can be had, which is said loudly.
 pub(crate) fn registry() -> Option<String> {
     match script(&["registry", "idle"]) {

@@ -91,9 +91,10 @@ fn a_running_container_of_another_definition_is_asked_to_end_first() {
     let id = first.until_running().id;
     service.spec.unit.definition = "fedcba9876543210".to_owned();
     let second = service.start();
-    assert_eq!(first.end(), Some(0), "it was asked, not killed");
-    assert_eq!(first.all_written(), "hi\nbye\n");
     assert_ne!(second.until_running().id, id);
+    // Its shim sees it end, or already gone.
+    assert!(matches!(first.end(), Some(0 | 125)), "{:?}", first.state());
+    assert_eq!(first.all_written(), "hi\nbye\n", "it was asked, not killed");
 }
 
 #[test]
@@ -107,7 +108,8 @@ fn a_strangers_name_is_refused_and_he_is_left_alone() {
     let mut shim = service.start();
     let ContainerTrouble::NameTaken { name: told, by } = shim.trouble() else { panic!("{:?}", shim.state()) };
     assert_eq!(told, name);
-    assert_eq!(by, format!("{} (image devstack-test/idle, compose project other)", &id[..12]));
+    let image = if engine.is_podman() { "localhost/devstack-test/idle:latest" } else { "devstack-test/idle" };
+    assert_eq!(by, format!("{} (image {image}, compose project other)", &id[..12]));
     let container = service.container().expect("it is there");
     assert_eq!((&container["Id"], &container["State"]["Running"]), (&id.into(), &true.into()));
     engine.docker(&["rm", "-f", "-v", &name]);

@@ -7,7 +7,7 @@ use devstack::domain::{ContainerStep, ContainerTrouble, MissingImage};
 use devstack::plan::{BuildPlan, PublishPlan, PullPolicy};
 use rustix::process::Signal;
 
-use crate::engine::engine;
+use crate::engine::{daemon, engine};
 use crate::shim_world::{Door, Service};
 use crate::world::{answers, free_port, kill, until};
 
@@ -69,7 +69,7 @@ fn a_log_that_breaks_off_goes_on_with_nothing_lost() {
 
 #[test]
 fn an_engine_that_goes_away_for_a_moment_is_waited_for() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let script = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done";
     let mut service = Service::new(engine, &["sh", "-c", script]);
     let door = Door::to(engine);
@@ -90,7 +90,7 @@ fn an_engine_that_goes_away_for_a_moment_is_waited_for() {
 
 #[test]
 fn an_engine_that_goes_away_for_good_is_told_and_asked_seldom() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let mut service = Service::new(engine, &[]);
     let door = Door::to(engine);
     let mut shim = service.start_with(&[("DOCKER_HOST", &door.host())]);
@@ -103,7 +103,7 @@ fn an_engine_that_goes_away_for_good_is_told_and_asked_seldom() {
 
 #[test]
 fn who_may_not_ask_the_engine_is_told_so() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let mut service = Service::new(engine, &[]);
     service.nobodys = true;
     let trouble = service.start().trouble();
@@ -117,7 +117,8 @@ fn a_container_that_wants_too_much_memory_is_told_so() {
     service.spec.unit.container.as_mut().expect("it is in one").memory = Some(16 << 20);
     let mut shim = service.start();
     assert!(shim.end().is_some());
-    assert!(shim.state().out_of_memory, "{:?}", shim.state());
+    // Podman 4.3 tells only that it was killed, where cgroups are of the first version.
+    assert!(engine.is_podman() || shim.state().out_of_memory, "{:?}", shim.state());
 }
 
 #[test]
@@ -147,7 +148,8 @@ fn a_taken_port_is_told_with_its_holder_and_nothing_half_made_is_left() {
     drop(other);
     let shim = service.start();
     shim.until_running();
-    assert!(answers(port));
+    // Its proxy accepts, though nobody listens inside; podman has none.
+    assert!(engine.is_podman() || answers(port));
 }
 
 #[test]
@@ -213,10 +215,13 @@ fn what_the_engine_refuses_is_told_in_its_words() {
     );
 
     let mut service = Service::new(engine, &[]);
-    let trouble = service.start_with(&[("DOCKER_HOST", "unix:///no/such/socket")]).trouble();
-    assert!(matches!(trouble, ContainerTrouble::NotAnswering { .. }), "{trouble:?}");
+    if !engine.is_podman() {
+        let trouble = service.start_with(&[("DOCKER_HOST", "unix:///no/such/socket")]).trouble();
+        assert!(matches!(trouble, ContainerTrouble::NotAnswering { .. }), "{trouble:?}");
+    }
+    let program = engine.command(&[]).get_program().to_string_lossy().into_owned();
     let trouble = service.start_with(&[("PATH", "/no/such/directory")]).trouble();
-    assert_eq!(trouble, ContainerTrouble::NotInstalled { program: "docker".to_owned() });
+    assert_eq!(trouble, ContainerTrouble::NotInstalled { program });
 }
 
 #[test]
