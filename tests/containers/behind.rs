@@ -54,3 +54,20 @@ fn a_container_that_somebody_took_away_is_told_as_that() {
     assert_ne!(stack.only(), id);
     stack.down();
 }
+
+#[test]
+fn a_port_that_a_container_holds_is_told_with_its_name() {
+    let (port, taken) = (free_port(), free_port());
+    let manifest = format!(
+        "services:\n  cache: {{ image: devstack-test/redis, ports: ['{port}:6379'] }}\n  api: {{ command: stand-in wait, ports: [{taken}], depends_on: [cache] }}\n"
+    );
+    let Some(stack) = Stack::new(&manifest) else { return };
+    let name = format!("holder-{taken}");
+    let holder = stack.engine.serve(&name, taken);
+    let ran = stack.run(&["up"]).expect(1);
+    assert!(ran.err.contains(&format!("port {taken}")) && ran.err.contains(&name), "{}", ran.err);
+    assert!(!ran.err.contains("kill"), "{}", ran.err);
+    drop(holder);
+    stack.up();
+    stack.down();
+}
