@@ -8,7 +8,7 @@ use super::closing::{Findings, Verified};
 use super::turn::Turn;
 use super::unit::{Goal, Phase, Rest, StopOrder, Unit};
 use super::{Action, Stack};
-use crate::domain::{EndedUnit, Failure, Moment, UnitName};
+use crate::domain::{ContainerTrouble, EndedUnit, Failure, Moment, UnitName};
 
 /// What ended an `up` before its time, other than a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +159,10 @@ impl Stack {
 
 /// The port that somebody else held when this unit was to be started.
 fn taken(unit: &Unit) -> Option<u16> {
-    let Phase::Resting(Rest::Failed(Failure::PortInUse { port, .. })) = &unit.phase else { return None };
-    Some(*port)
+    let Phase::Resting(Rest::Failed(failure)) = &unit.phase else { return None };
+    match failure {
+        Failure::PortInUse { port, .. }
+        | Failure::Container { trouble: ContainerTrouble::PortTaken { port, .. } } => Some(*port),
+        _ => None,
+    }
 }

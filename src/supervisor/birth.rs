@@ -134,7 +134,7 @@ fn shim(
 ) -> io::Result<Vec<String>> {
     let (dir, unit) = (ground.dir, &plan.name);
     // The engine first: a container that nobody knows where to look for must not be made.
-    note_engine(dir, EngineAt::of(container, ground.base)).map_err(io::Error::other)?;
+    note_engine(dir, EngineAt::of(container, ground.base), unit, life).map_err(io::Error::other)?;
     let spec = ShimSpec {
         stack: dir.hash.clone(),
         name: ground.stack.name.clone(),

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A proxy ends a moment after its container.
 const PROXY: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
+/// Until then nobody is asked whether it stands for another one.
+const SOON: Duration = Duration::from_millis(200);
 
 impl Performer {
     /// From now on what the shim of this life tells is heard.
@@ -42,9 +44,9 @@ impl Performer {
     }
 
     /// The container of a life as its probes see it.
-    pub(super) fn contained(&self, held: &Held) -> Option<health::Contained> {
+    pub(super) fn contained(&self, key: &Key, held: &Held) -> Option<health::Contained> {
         let plan = held.plan.container.as_deref()?;
-        let client = self.engine_of(plan).client();
+        let client = self.engine_of(key, plan).client();
         Some(health::Contained {
             state: held.contained.subscribe(),
             publish: plan.publish.clone().into(),
@@ -53,15 +55,24 @@ impl Performer {
     }
 
     /// The environment of what is run inside a container: that of the engine's command.
-    pub(super) fn engine_environment(&self, held: &Held, plan: &ContainerPlan) -> Vec<(String, String)> {
+    pub(super) fn engine_environment(
+        &self,
+        key: &Key,
+        held: &Held,
+        plan: &ContainerPlan,
+    ) -> Vec<(String, String)> {
         // A life that was taken over is watched before its next caller brings an environment.
         let mut all: BTreeMap<String, String> =
             if self.base.is_empty() { std::env::vars().collect() } else { self.base.clone() };
-        all.extend(self.engine_of(plan).environment().clone());
+        all.extend(self.engine_of(key, plan).environment().clone());
         birth::marked(&self.stack, all, &held.plan, None)
     }
 
-    fn engine_of(&self, plan: &ContainerPlan) -> EngineAt {
+    /// The engine of a life: the one that it was begun on, wherever the environment of a later caller leads.
+    fn engine_of(&self, (unit, life): &Key, plan: &ContainerPlan) -> EngineAt {
+        if let Some(known) = engines(&self.dir).into_iter().find(|one| one.holds(&self.dir, unit, *life)) {
+            return known;
+        }
         if self.base.is_empty()
             && let Some(known) = engines(&self.dir).into_iter().find(|one| one.serves(plan))
         {
@@ -103,7 +114,7 @@ impl Performer {
         let Some((held, plan)) = held.and_then(|held| Some((held, held.plan.container.as_deref()?))) else {
             return self.tell(then);
         };
-        let (engine, ended) = (self.engine_of(plan), Rc::clone(&held.container_ended));
+        let (engine, ended) = (self.engine_of(&(unit.clone(), life), plan), Rc::clone(&held.container_ended));
         let (hash, unit, facts) = (self.dir.hash.clone(), unit.clone(), self.facts.clone());
         let ran = held.contained.borrow().id.is_some();
         spawn_local(async move {
@@ -146,6 +157,10 @@ impl Performer {
             let (survivors, mut status) = cage::verify(&facts, search.units.as_deref(), &ports);
             let begun = Instant::now();
             while proof.is_clean() && status.iter().any(is_leaving) && begun.elapsed() < PROXY {
+                // One that stands for a stranger's container stays.
+                if begun.elapsed() > SOON && search.is_published(&status).await {
+                    break;
+                }
                 sleep(PAUSE).await;
                 status = cage::holders(&ports);
             }

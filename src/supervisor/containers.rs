@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ContainerState, ContainerStep, ContainerTrouble, ContainersProof, LeftContainer, Life, Signal, UnitName,
+    ContainerState, ContainerStep, ContainerTrouble, ContainersProof, LeftContainer, Life, PortStatus,
+    Signal, UnitName,
 };
 use crate::engine::{Client, Container, Engine as _, Program, Status, Trouble, TroubleKind, label};
 use crate::plan::{ContainerPlan, EngineKind, UnitPlan};
@@ -48,6 +49,9 @@ pub(super) struct EngineAt {
     environment: BTreeMap<String, String>,
     /// It has made a container, as far as is known: where it does not answer, nothing is proven.
     used: bool,
+    /// The specs of lives that were begun on it and are not retired yet.
+    #[serde(default)]
+    lives: BTreeSet<String>,
 }
 
 impl EngineAt {
@@ -55,7 +59,13 @@ impl EngineAt {
     pub(super) fn of(plan: &ContainerPlan, base: &BTreeMap<String, String>) -> Self {
         let value = |name: &str| base.get(name).cloned().unwrap_or_default();
         let environment = LEADING.iter().map(|name| ((*name).to_owned(), value(name))).collect();
-        Self { kind: plan.engine, context: plan.context.clone(), environment, used: false }
+        Self {
+            kind: plan.engine,
+            context: plan.context.clone(),
+            environment,
+            used: false,
+            lives: BTreeSet::new(),
+        }
     }
 
     fn program(&self) -> Program {
@@ -81,6 +91,16 @@ impl EngineAt {
     /// Whether it is the engine of such a container, as far as the plan says.
     pub(super) fn serves(&self, plan: &ContainerPlan) -> bool {
         (self.kind, &self.context) == (plan.engine, &plan.context)
+    }
+
+    /// Whether this life was begun on it.
+    pub(super) fn holds(&self, dir: &StackDir, unit: &UnitName, life: Life) -> bool {
+        self.lives.contains(&spec_name(dir, unit, life))
+    }
+
+    /// Whether shims of it were killed, or are: what they have asked for may still be done.
+    fn is_doubtful(&self, dir: &StackDir) -> bool {
+        self.lives.iter().any(|name| dir.containers().join(name).exists())
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -109,16 +129,25 @@ pub(super) fn engines(dir: &StackDir) -> Vec<EngineAt> {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// Writes down that this engine is used, before it is.
-pub(super) fn note_engine(dir: &StackDir, engine: EngineAt) -> Result<(), HomeError> {
+/// Writes down on which engine a life is begun, before it is.
+pub(super) fn note_engine(
+    dir: &StackDir,
+    engine: EngineAt,
+    unit: &UnitName,
+    life: Life,
+) -> Result<(), HomeError> {
     let mut known = engines(dir);
-    match known.iter_mut().find(|one| one.is_same(&engine)) {
-        Some(one) if one.used || !engine.used => return Ok(()),
-        Some(one) => one.used = true,
-        None => known.push(engine),
-    }
+    let at = known.iter().position(|one| one.is_same(&engine)).unwrap_or_else(|| {
+        known.push(engine);
+        known.len() - 1
+    });
+    known[at].lives.insert(spec_name(dir, unit, life));
     private_dir(&dir.containers())?;
     write_whole(&dir.container_engines(), &known)
+}
+
+fn spec_name(dir: &StackDir, unit: &UnitName, life: Life) -> String {
+    dir.container_spec(unit, life).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// What the shim of a life told last.
@@ -133,25 +162,23 @@ pub(super) fn is_done(state: Option<&ContainerState>) -> bool {
 
 /// Forgets the files of a life. That its engine has made a container stays known. `began`: its shim has run.
 pub(super) fn forget_life(dir: &StackDir, plan: &UnitPlan, life: Life, began: bool) {
-    let (Some(container), unit) = (&plan.container, &plan.name) else { return };
+    let unit = &plan.name;
+    if plan.container.is_none() {
+        return;
+    }
     let state = state_of(dir, unit, life);
     let made = !is_done(state.as_ref()) || state.is_some_and(|state| state.id.is_some());
-    if began && made {
-        let mut known = engines(dir);
-        known.iter_mut().filter(|one| one.serves(container)).for_each(|one| one.used = true);
-        // On a full disk the files stay, and say the same.
-        if write_whole(&dir.container_engines(), &known).is_err() {
-            return;
-        }
+    let mut known = engines(dir);
+    for one in known.iter_mut().filter(|one| one.holds(dir, unit, life)) {
+        one.lives.remove(&spec_name(dir, unit, life));
+        one.used |= began && made;
+    }
+    // On a full disk the files stay, and say the same.
+    if !known.is_empty() && write_whole(&dir.container_engines(), &known).is_err() {
+        return;
     }
     let _ = fs::remove_file(dir.container_spec(unit, life));
     let _ = fs::remove_file(dir.container_state(unit, life));
-}
-
-/// Whether shims were killed, or are: what they have asked for may still be done.
-fn is_doubtful(dir: &StackDir) -> bool {
-    let files = fs::read_dir(dir.containers()).into_iter().flatten().flatten();
-    files.map(|file| file.path()).any(|path| path.extension().is_some_and(|end| end == "spec"))
 }
 
 /// Has the engine kill what runs of a unit whose shim is gone. Whether nothing of it runs.
@@ -193,9 +220,9 @@ pub(super) struct Search {
 impl Search {
     /// Takes away what is left of these units in every engine that was used, and asks again until nothing is.
     pub(super) async fn prove(&self) -> ContainersProof {
-        let doubtful = is_doubtful(&self.dir);
         let mut proof = ContainersProof::default();
         for engine in &self.engines {
+            let doubtful = engine.is_doubtful(&self.dir);
             if let Err(trouble) = self.clear(engine, doubtful, &mut proof).await {
                 let trouble = engine.trouble(trouble);
                 // An engine that was never there has made nothing.
@@ -209,6 +236,19 @@ impl Search {
             let _ = fs::remove_dir_all(self.dir.containers());
         }
         proof
+    }
+
+    /// Whether one of these ports is published by a container: none of ours is left then.
+    pub(super) async fn is_published(&self, ports: &[PortStatus]) -> bool {
+        for engine in &self.engines {
+            let client = engine.client();
+            for port in ports.iter().filter(|status| !status.free) {
+                if client.publishing(port.port).await.is_ok_and(|found| !found.is_empty()) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     async fn clear(

@@ -23,7 +23,7 @@ const GATE_SLOWEST: Duration = Duration::from_millis(500);
 impl Performer {
     fn context(&self, key: &Key, held: &Held) -> health::Context {
         let environment = match held.plan.container.as_deref() {
-            Some(container) => self.engine_environment(held, container),
+            Some(container) => self.engine_environment(key, held, container),
             None => birth::environment(&self.stack, &self.base, &held.plan, None),
         };
         // Who listens for a container is its engine: no tree of ours.
@@ -41,7 +41,7 @@ impl Performer {
                 ports.owner(&mut lives.borrow_mut(), &owned, port)
             }),
             notified: held.notified.subscribe(),
-            contained: self.contained(held),
+            contained: self.contained(key, held),
         }
     }
 
