@@ -1,0 +1,146 @@
+//! Images that are not here: pulled and shown to be, or told as what cannot be had.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::cases::{lead, told};
+use crate::engine::Engine;
+use crate::stack::Stack;
+use crate::world::{finish, skip, until};
+
+fn of(image: &str, more: &str) -> String {
+    format!("services:\n  db: {{ image: '{image}'{more} }}\n")
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_told_as_what_it_is() {
+    let Some(stack) = Stack::new(&of("devstack-test/nono", ", pull_policy: never")) else { return };
+    let words = ["error[DS037]: the image devstack-test/nono (db) is not here, and is not to be pulled"];
+    told(stack.run(&["up"]), 1, &words);
+    // Nobody listens there: that is known at once.
+    stack.world.write(&of("127.0.0.1:1/nono", ""));
+    let words =
+        ["error[DS037]: the image 127.0.0.1:1/nono (db) is not here, and its registry cannot be reached"];
+    let ran = told(stack.run(&["up"]), 1, &words);
+    assert!(ran.took < Duration::from_secs(30), "{:?}", ran.took);
+    let Some(registry) = registry(stack.engine) else { return };
+    stack.world.write(&of(&format!("{registry}/devstack-test/nono"), ""));
+    told(stack.run(&["up"]), 1, &["error[DS037]", "is not here, and not in its registry"]);
+    stack.down();
+}
+
+#[test]
+fn an_image_is_pulled_and_that_is_shown_while_it_lasts() {
+    let Some(stack) = Stack::new(&of("none", "")) else { return };
+    let Some(registry) = registry(stack.engine) else { return };
+    let engine = stack.engine;
+    let gate = Gate::before(&registry);
+    let name = format!("cases/pulled-{}", std::process::id());
+    let (image, here) = (format!("{}/{name}", gate.address), format!("{registry}/{name}"));
+    push(&stack, &here);
+    stack.world.write(&of(&image, ""));
+    std::thread::scope(|scope| {
+        let up = scope.spawn(|| stack.run(&["up"]));
+        until("it is shown", || {
+            let note = stack.run(&["ps"]).out;
+            note.contains("pulling") && note.contains(&name) && note.contains("layers")
+        });
+        gate.open();
+        told(up.join().expect("it ends"), 0, &["1 of 1 healthy"]);
+    });
+    stack.down();
+    engine.docker(&["rmi", &image]);
+}
+
+/// Makes an image with a layer of its own, that only the registry has in the end.
+fn push(stack: &Stack, image: &str) {
+    let dir = stack.world.beside("image");
+    std::fs::write(dir.join("Dockerfile"), "FROM devstack-test/idle\nADD blob /blob\n").expect("written");
+    let mut noise = vec![0; 4 << 20];
+    std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut noise)).expect("noise");
+    std::fs::write(dir.join("blob"), noise).expect("written");
+    let mut build = stack.engine.command(&["build", "-q", "-t", image]);
+    finish({
+        build.env("DOCKER_BUILDKIT", "0").arg(&dir);
+        build
+    })
+    .expect(0);
+    stack.engine.docker(&["push", "-q", image]);
+    stack.engine.docker(&["rmi", image]);
+}
+
+/// The registry of `scripts/engine`, which holds nothing of anybody else.
+fn registry(engine: &Engine) -> Option<String> {
+    static REGISTRY: OnceLock<Option<String>> = OnceLock::new();
+    let found = REGISTRY.get_or_init(|| {
+        let there = Command::new("docker-registry").arg("--version").output().is_ok();
+        // A test installs nothing on somebody's own machine.
+        if !there && std::env::var_os("CI").is_none() {
+            return None;
+        }
+        let mut command = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/engine"));
+        lead(engine, command.arg("registry").stdin(Stdio::null()));
+        let told = finish(command).expect(0).out;
+        let found =
+            told.split_ascii_whitespace().find_map(|word| word.strip_prefix("DEVSTACK_TEST_REGISTRY="));
+        Some(found.expect("its address").to_owned())
+    });
+    if found.is_none() {
+        skip("no docker-registry");
+    }
+    found.clone()
+}
+
+/// A way to the registry that lets big answers through only once it is open.
+struct Gate {
+    address: String,
+    open: Arc<AtomicBool>,
+}
+
+impl Gate {
+    fn before(registry: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = listener.local_addr().expect("bound").to_string();
+        let open = Arc::new(AtomicBool::new(false));
+        let (to, shared) = (registry.to_owned(), Arc::clone(&open));
+        std::thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                let Ok(far) = TcpStream::connect(&to) else { continue };
+                let (asks, answers) = (near.try_clone().expect("cloned"), far.try_clone().expect("cloned"));
+                std::thread::spawn(move || pass(asks, far, None));
+                let open = Arc::clone(&shared);
+                std::thread::spawn(move || pass(answers, near, Some(&open)));
+            }
+        });
+        Self { address, open }
+    }
+
+    fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, gate: Option<&AtomicBool>) {
+    let (mut part, mut passed) = (vec![0; 64 << 10], 0);
+    while let Ok(size @ 1..) = from.read(&mut part) {
+        passed += size;
+        while passed > 1 << 20 && gate.is_some_and(|open| !open.load(Ordering::SeqCst)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if to.write_all(&part[..size]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
