@@ -12,6 +12,7 @@ mod engine;
 mod life;
 mod stack;
 mod unreachable;
+mod verbs;
 #[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
 mod world;
