@@ -98,7 +98,7 @@ impl<'a> Driver<'a> {
         }
         match self.world.pop() {
             None => return Ok(false),
-            Some(Happening::Tell(event)) => self.step(event)?,
+            Some(Happening::Tell(event)) => self.step(*event)?,
             Some(Happening::Client(count)) => self.deed(count)?,
             Some(other) => self.world.happen(other),
         }

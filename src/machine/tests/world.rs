@@ -84,7 +84,7 @@ struct Cage {
 /// What happens at a moment.
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
-    Tell(Event),
+    Tell(Box<Event>),
     /// The client does the n-th thing of its list.
     Client(usize),
     Spawn(Arc<UnitPlan>, Life),
@@ -169,7 +169,7 @@ impl World {
         let last = self.channels.entry(channel.to_owned()).or_default();
         *last = at.max(*last);
         let at = *last;
-        self.schedule(at, Happening::Tell(event));
+        self.schedule(at, Happening::Tell(Box::new(event)));
     }
 
     fn owe(&mut self, what: String) {
