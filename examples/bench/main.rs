@@ -10,6 +10,7 @@
 )]
 
 mod bare;
+mod containers;
 mod crowd;
 mod look;
 mod parts;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 type Trouble = Box<dyn std::error::Error>;
 
 const USAGE: &str = "usage: scripts/bench [PART]... [OPTION]...
-parts: up down ps memory idle logs crowd pitchfork (all of them where none is named)
+parts: up down ps memory idle logs crowd containers pitchfork (all of them where none is named)
   --runs N        runs for each figure, 10 where nothing is said
   --seconds N     length of the idle phase, 60
   --bytes N       size of the log, 500000000
@@ -76,7 +77,8 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Result<Wanted, String> {
-    const PARTS: [&str; 8] = ["up", "down", "ps", "memory", "idle", "logs", "crowd", "pitchfork"];
+    const PARTS: [&str; 9] =
+        ["up", "down", "ps", "memory", "idle", "logs", "crowd", "containers", "pitchfork"];
     let mut wanted = Wanted {
         parts: Vec::new(),
         runs: 10,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::look::{self, Watched};
 use crate::report::{Goal, Report, Row, ms};
 use crate::stack::{Place, Shape, Stack};
-use crate::{Trouble, Wanted, bare, crowd, pitchfork, tell};
+use crate::{Trouble, Wanted, bare, containers, crowd, pitchfork, tell};
 
 const LINE: u64 = 100;
 
@@ -30,6 +30,9 @@ pub(crate) fn measure(wanted: &Wanted) -> Result<bool, Trouble> {
     }
     if wanted.part("crowd") {
         crowd::measure(wanted, &place, &mut report)?;
+    }
+    if wanted.part("containers") {
+        containers::measure(wanted, &place, &mut report)?;
     }
     if wanted.part("pitchfork") {
         pitchfork::measure(wanted, &place)?;

@@ -51,7 +51,10 @@ impl Client {
     /// Connects. [`ClientError::Absent`] where no supervisor lives.
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
         let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::Absent,
+            // Reset: who listened ended before he took the call.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                ClientError::Absent
+            }
             // So many callers wait already that the kernel takes no more.
             io::ErrorKind::WouldBlock => ClientError::Silent,
             _ => ClientError::Unreachable(error),

@@ -97,7 +97,8 @@ fn an_engine_that_goes_away_for_good_is_told_and_asked_seldom() {
     shim.until_running();
     door.shut();
     assert!(matches!(shim.trouble(), ContainerTrouble::NotAnswering { .. }), "{:?}", shim.state());
-    assert!(door.refused() < 20, "asked {} times", door.refused());
+    // Each command of the engine that finds nobody asks twice or so; one that did not rest would ask hundreds of times.
+    assert!(door.refused() < 100, "asked {} times", door.refused());
     assert_eq!(service.container().expect("it runs on")["State"]["Running"], true);
 }
 
