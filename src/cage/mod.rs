@@ -10,6 +10,7 @@ mod evidence;
 pub(crate) mod fuzz;
 mod guard;
 mod holder;
+mod inside;
 mod life;
 mod looks;
 mod lost;
@@ -21,6 +22,7 @@ mod verify;
 mod world;
 
 pub use holder::{Claim, claim, holder, holders, is_engines, listening};
+pub use inside::inside;
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
 pub use looks::Looks;
 pub use lost::lost_secret;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::life::{Held, Key};
-use crate::cage::{Cage, Depth, Member, World};
-use crate::domain::{Health, Life, StackView, State, UnitView, WallTime};
+use crate::cage::{self, Cage, Depth, Member, World};
+use crate::domain::{Health, Life, Pid, ProcessView, StackView, State, UnitView, WallTime};
 use crate::plan::{Plan, UnitPlan};
 use crate::store::{LifeRecord, StackDir, StackFile, read_records};
 use crate::sys;
@@ -21,6 +21,7 @@ pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
         let held = lives.get(&(unit.name.clone(), unit.life));
         let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };
         unit.processes = cage.census(&mut world, Depth::Tree).iter().map(Member::view).collect();
+        unit.processes.extend(held.iter().flat_map(|held| contained(held, &mut world)));
         if held.is_some_and(|held| held.orphaned.is_some()) {
             let also = unit.note.take().map_or_else(String::new, |note| format!("; {note}"));
             unit.note = Some(format!("its keeper died, the supervisor watches it{also}"));
@@ -38,6 +39,13 @@ pub(super) fn dated(mut units: Vec<UnitView>) -> Vec<UnitView> {
         unit.started_at = Some(WallTime(now.0.saturating_sub(age)));
     }
     units
+}
+
+/// What runs in the container that a life stands for.
+fn contained(held: &Held, world: &mut World) -> Vec<ProcessView> {
+    let state = held.contained.borrow();
+    let (Some(id), Some(first)) = (&state.id, state.pid.and_then(Pid::new)) else { return Vec::new() };
+    cage::inside(id, first, world).iter().map(Member::view).collect()
 }
 
 /// The stack as ledger and kernel show it, for commands that find no supervisor.

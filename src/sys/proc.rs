@@ -138,6 +138,12 @@ pub fn environ(pid: i32) -> Option<Vec<u8>> {
     os::environ(pid)
 }
 
+/// The cgroups that it is in, a line for each hierarchy; none where there are no cgroups.
+#[must_use]
+pub fn cgroups(pid: i32) -> Option<String> {
+    os::cgroups(pid)
+}
+
 /// The value of one variable in an environment as [`environ`] gives it.
 #[must_use]
 pub fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {

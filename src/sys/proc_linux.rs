@@ -191,6 +191,11 @@ pub(super) fn environ(pid: i32) -> Option<Vec<u8>> {
     of_any_thread(pid, "environ", ask).ok().map(Option::unwrap_or_default)
 }
 
+pub(super) fn cgroups(pid: i32) -> Option<String> {
+    let bytes = read(&format!("{pid}/cgroup"), super::MOST).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Calls `see` with what each descriptor of a process points to.
 fn each_descriptor(pid: i32, mut see: impl FnMut(&[u8])) -> Result<(), Errno> {
     if each_descriptor_of(&format!("{pid}/fd"), &mut see)? > 0 {

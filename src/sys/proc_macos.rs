@@ -94,6 +94,10 @@ pub(super) fn environ(pid: i32) -> Option<Vec<u8>> {
     Some(bytes.split_inclusive(|b| *b == 0).skip(count).flatten().copied().collect())
 }
 
+pub(super) fn cgroups(_pid: i32) -> Option<String> {
+    None
+}
+
 pub(super) fn cwd(_pid: i32) -> Option<PathBuf> {
     None
 }

@@ -21,6 +21,9 @@ fn a_container_is_up_when_it_answers_and_gone_when_it_is_said_to_be() {
     assert_eq!((&cache["state"], &cache["health"]), (&"ready".into(), &"healthy".into()), "{cache:#}");
     assert_eq!(cache["container"]["id"], id.as_str(), "{cache:#}");
     assert!(crate::world::command_line(pid_of(&cache)).starts_with("devstack-container "), "{cache:#}");
+    let inside = list(&cache, "processes").iter().filter(|one| one["found_by"] == "container");
+    let commands: Vec<&str> = inside.filter_map(|one| one["command"].as_str()).collect();
+    assert!(commands.iter().any(|command| command.contains("redis-server")), "{cache:#}");
     let logs = stack.run(&["logs", "cache"]).expect(0).out;
     assert!(logs.contains("Ready to accept connections"), "{logs}");
     // Once more changes nothing.
