@@ -25,7 +25,7 @@ impl Shim<'_> {
         self.progress(ContainerStep::Pulling(String::new()));
         let mut pull = self.client.pull(&self.plan.image).map_err(|trouble| sort(self.plan, trouble))?;
         loop {
-            match pull.next().await {
+            match self.telling(pull.next()).await {
                 Ok(Some(progress)) => self.progress(ContainerStep::Pulling(far(progress))),
                 Ok(None) => return Ok(()),
                 Err(trouble) => return Err(sort(self.plan, trouble)),
@@ -37,7 +37,7 @@ impl Shim<'_> {
         self.progress(ContainerStep::Building(String::new()));
         let mut building = self.client.build(build).map_err(|trouble| sort(self.plan, trouble))?;
         loop {
-            match building.next().await {
+            match self.telling(building.next()).await {
                 Ok(Some(line)) if line.trim().is_empty() => {}
                 Ok(Some(line)) => self.progress(ContainerStep::Building(line.to_owned())),
                 Ok(None) => return Ok(()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::follow::End;
 use super::state::State;
@@ -89,6 +89,21 @@ impl Shim<'_> {
     /// Tells how far something is.
     pub(super) fn progress(&self, step: ContainerStep) {
         self.state.borrow_mut().progress(step);
+    }
+
+    /// Waits for this, and tells meanwhile what was held back of the progress.
+    pub(super) async fn telling<T>(&self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        loop {
+            let due = self.state.borrow().due();
+            tokio::select! {
+                biased;
+                done = &mut awaited => return done,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.state.borrow_mut().tell_held();
+                }
+            }
+        }
     }
 
     /// Waits until it is asked to end.

@@ -17,12 +17,14 @@ pub(super) struct State {
     path: PathBuf,
     now: ContainerState,
     told: Option<Instant>,
+    /// How far something is by now, where the last word was too young to be followed by another.
+    held: Option<ContainerStep>,
 }
 
 impl State {
     /// Nothing is known yet, and that is told.
     pub(super) fn new(path: PathBuf) -> Self {
-        let mut state = Self { path, now: ContainerState::default(), told: None };
+        let mut state = Self { path, now: ContainerState::default(), told: None, held: None };
         state.write();
         state
     }
@@ -33,6 +35,7 @@ impl State {
 
     /// Changes it; what is as it was is not written again.
     pub(super) fn set(&mut self, change: impl FnOnce(&mut ContainerState)) {
+        self.held = None;
         let before = self.now.clone();
         change(&mut self.now);
         if self.now != before {
@@ -40,10 +43,24 @@ impl State {
         }
     }
 
-    /// How far something is that takes its time; passed over where the last word is too young.
+    /// How far something is that takes its time; held back where the last word is too young (see [`Self::due`]).
     pub(super) fn progress(&mut self, step: ContainerStep) {
         let same_kind = std::mem::discriminant(&self.now.step) == std::mem::discriminant(&step);
         if !same_kind || self.told.is_none_or(|told| told.elapsed() >= RATE) {
+            self.set(|state| state.step = step);
+        } else {
+            self.held = Some(step);
+        }
+    }
+
+    /// When what was held back may be told: it must be, or a pull that stands still shows an old word for ever.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.held.as_ref().and(self.told).map(|told| told + RATE)
+    }
+
+    /// Tells what was held back.
+    pub(super) fn tell_held(&mut self) {
+        if let Some(step) = self.held.take() {
             self.set(|state| state.step = step);
         }
     }
