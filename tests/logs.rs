@@ -389,7 +389,8 @@ fn following_begins_with_the_last_lines_and_obeys_until() {
     let args = LogsArgs { lines: Some(1), grep: Some("[05]$".into()), until: Some(at(20_000)), ..follow() };
     let (mut reader, thread) = following(args, vec![(name("a"), path.clone())]);
     read_exactly(&mut reader, "line 10\n");
-    let mut writer = Writer::new(&path, 20, 5);
+    // So many files that nothing is gone before it was read.
+    let mut writer = Writer::new(&path, 20, 50);
     for n in 11..=21 {
         writer.write(n * 1000, format!("line {n}\n").as_bytes());
     }

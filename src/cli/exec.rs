@@ -170,12 +170,15 @@ fn words(container: &ContainerPlan, args: &ExecArgs, tty: bool) -> Vec<String> {
 
 fn not_run(program: &str, path: &str, error: &io::Error) -> CliError {
     let program = program.to_owned();
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            let path = if program.contains('/') { String::new() } else { path.to_owned() };
-            CliError::CommandNotFound { program, path }
-        }
-        _ => CliError::NotExecutable { program, reason: error.to_string() },
+    // A directory of PATH that may not be entered makes the kernel say "not permitted" of what is nowhere.
+    let is_unseen = error.kind() == io::ErrorKind::PermissionDenied
+        && !program.contains('/')
+        && !std::env::split_paths(path).any(|dir| dir.join(&program).is_file());
+    if is_unseen || error.kind() == io::ErrorKind::NotFound {
+        let path = if program.contains('/') { String::new() } else { path.to_owned() };
+        CliError::CommandNotFound { program, path }
+    } else {
+        CliError::NotExecutable { program, reason: error.to_string() }
     }
 }
 
