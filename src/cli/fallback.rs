@@ -6,8 +6,8 @@ use super::exit::CliError;
 use super::load::Loaded;
 use super::place::{Place, block_on};
 use crate::domain::{ContainerTrouble, UnitName};
-use crate::engine::{Client, Engine as _, Program, Trouble, TroubleKind};
-use crate::plan::{self, Asked, EngineKind, Plan};
+use crate::engine::{Client, Engine as _, Trouble, TroubleKind};
+use crate::plan::{self, Asked, Plan};
 use crate::show::{Door, trouble};
 
 /// An engine that is not there says so at once; only one that hangs takes as long. Under load a good answer takes seconds,
@@ -48,10 +48,7 @@ fn running_containers(place: &Place, door: &Door) -> Result<Vec<UnitName>, CliEr
 async fn silent(engines: Vec<Asked>) -> Vec<(Asked, ContainerTrouble)> {
     let mut silent = Vec::new();
     for asked in engines {
-        let client = Client::new(match asked.0 {
-            EngineKind::Docker => Program::Docker,
-            EngineKind::Podman => Program::Podman,
-        });
+        let client = Client::new(asked.0);
         let client = asked.1.iter().fold(client, Client::context);
         if let Err(why) = client.patience(PATIENCE).version().await {
             let trouble = sorted(&asked, why);
@@ -61,17 +58,12 @@ async fn silent(engines: Vec<Asked>) -> Vec<(Asked, ContainerTrouble)> {
     silent
 }
 
-fn sorted((engine, context): &Asked, Trouble { kind, text, .. }: Trouble) -> ContainerTrouble {
-    match (kind, context) {
-        (TroubleKind::NotInstalled, _) => {
-            ContainerTrouble::NotInstalled { program: engine.command().to_owned() }
-        }
-        (TroubleKind::NotPermitted, _) => ContainerTrouble::NotPermitted { text },
-        (TroubleKind::NoSuchContext, Some(context)) => {
-            ContainerTrouble::NoSuchContext { context: context.clone() }
-        }
-        _ => ContainerTrouble::NotAnswering { text },
+fn sorted((engine, context): &Asked, trouble: Trouble) -> ContainerTrouble {
+    let silent = |text| ContainerTrouble::NotAnswering { text };
+    if trouble.kind == TroubleKind::NoSuchContext && context.is_none() {
+        return silent(trouble.text);
     }
+    trouble.with_the_engine(*engine, context.as_deref()).unwrap_or_else(|other| silent(other.text))
 }
 
 /// One line: what runs, instead of what, why, and how to get the real one.
@@ -89,6 +81,7 @@ fn told(plan: &Plan, name: &UnitName, why: &ContainerTrouble, mark: &str) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::EngineKind;
 
     #[test]
     fn what_cannot_be_asked_is_told_as_what_it_is() {

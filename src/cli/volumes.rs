@@ -140,17 +140,9 @@ fn is_yes(answer: &str) -> bool {
 }
 
 fn refused(used: &Used, trouble: Trouble) -> CliError {
-    let text = trouble.text;
-    let trouble = match trouble.kind {
-        TroubleKind::NotInstalled => {
-            ContainerTrouble::NotInstalled { program: used.kind.command().to_owned() }
-        }
-        TroubleKind::NotPermitted => ContainerTrouble::NotPermitted { text },
-        TroubleKind::NoSuchContext => {
-            ContainerTrouble::NoSuchContext { context: used.context.clone().unwrap_or_default() }
-        }
-        _ => ContainerTrouble::NotAnswering { text },
-    };
+    let trouble = trouble
+        .with_the_engine(used.kind, used.context.as_deref())
+        .unwrap_or_else(|other| ContainerTrouble::NotAnswering { text: other.text });
     CliError::NoEngine { whom: "down --volumes".to_owned(), trouble: Box::new(trouble) }
 }
 

@@ -23,30 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// So much of the end of what an `exec` wrote is kept.
 const OUTPUT: usize = 4096;
 
-/// Whose words are spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// `docker`.
-    Docker,
-    /// `podman`.
-    Podman,
-}
-
-impl Program {
-    /// The name of its command.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Podman => "podman",
-        }
-    }
-}
-
 /// A command that leads to an engine. It is not asked before it is used.
 #[derive(Clone, Debug)]
 pub struct Client {
-    program: Program,
+    program: EngineKind,
     context: Option<String>,
     environment: BTreeMap<OsString, OsString>,
     patience: Duration,
@@ -55,17 +35,14 @@ pub struct Client {
 impl Client {
     /// The engine that this command leads to, as it is set up here.
     #[must_use]
-    pub fn new(program: Program) -> Self {
+    pub fn new(program: EngineKind) -> Self {
         Self { program, context: None, environment: BTreeMap::new(), patience: PATIENCE }
     }
 
     /// The engine of a planned container.
     #[must_use]
     pub fn of(plan: &ContainerPlan) -> Self {
-        let client = Self::new(match plan.engine {
-            EngineKind::Docker => Program::Docker,
-            EngineKind::Podman => Program::Podman,
-        });
+        let client = Self::new(plan.engine);
         match &plan.context {
             Some(context) => client.context(context),
             None => client,
@@ -95,7 +72,7 @@ impl Client {
 
     /// The command with these words. A Ctrl-C at the terminal does not reach it (see [`Running`]).
     pub(super) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.program.name());
+        let mut command = Command::new(self.program.command());
         command.args(self.leading()).args(words).envs(&self.environment).env("DOCKER_CLI_HINTS", "false");
         command.stdin(Stdio::null());
         command
@@ -111,7 +88,7 @@ impl Client {
         variables: &[(String, String)],
         command: &[String],
     ) -> Vec<String> {
-        let mut words = vec![self.program.name().to_owned()];
+        let mut words = vec![self.program.command().to_owned()];
         words.extend(self.leading().map(str::to_owned));
         words.push("exec".to_owned());
         words.extend(variables.iter().map(|(name, value)| format!("--env={name}={value}")));
@@ -121,14 +98,14 @@ impl Client {
     }
 
     pub(super) fn is_podman(&self) -> bool {
-        self.program == Program::Podman
+        self.program == EngineKind::Podman
     }
 
     /// What stands before each question: where the engine is.
     fn leading(&self) -> impl Iterator<Item = &str> {
         let option = match self.program {
-            Program::Docker => "--context",
-            Program::Podman => "--connection",
+            EngineKind::Docker => "--context",
+            EngineKind::Podman => "--connection",
         };
         self.context.iter().flat_map(move |context| [option, context])
     }
@@ -140,7 +117,7 @@ impl Client {
             io::ErrorKind::PermissionDenied => TroubleKind::NotPermitted,
             _ => TroubleKind::Other { code: None },
         };
-        Trouble::new(kind, format!("{}: {error}", self.program.name()))
+        Trouble::new(kind, format!("{}: {error}", self.program.command()))
     }
 
     /// Makes a container; its id is the last thing that is said.
@@ -299,9 +276,11 @@ impl Engine for Client {
 
     async fn top(&self, container: &str) -> Result<Vec<Inside>, Trouble> {
         match self.program {
-            Program::Docker => facts::inside(&self.ask(&["top", container, "-eo", "pid,ppid,args"]).await?),
+            EngineKind::Docker => {
+                facts::inside(&self.ask(&["top", container, "-eo", "pid,ppid,args"]).await?)
+            }
             // It knows no word for the parent's number on the machine, but all numbers of the container.
-            Program::Podman => {
+            EngineKind::Podman => {
                 facts::inside_by_own(&self.ask(&["top", container, "hpid", "pid", "ppid", "args"]).await?)
             }
         }

@@ -18,7 +18,7 @@ mod trouble;
 
 use std::time::Duration;
 
-pub use client::{Client, Program};
+pub use client::Client;
 pub use event::{Event, Happened};
 pub use facts::{Check, Container, Ended, Health, Image, Inside, Mount, Published, Status, Version};
 pub use position::LogPosition;

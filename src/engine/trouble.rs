@@ -1,5 +1,8 @@
 //! Why an engine did not do what it was asked, sorted from its exit code and its words.
 
+use crate::domain::ContainerTrouble;
+use crate::plan::EngineKind;
+
 /// What an engine answered instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {text}")]
@@ -126,6 +129,26 @@ const WORDS: &[(&[&str], TroubleKind)] = &[
 impl Trouble {
     pub(super) fn new(kind: TroubleKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
+    }
+
+    /// What is wrong with the engine itself, for whoever has to tell it; given back where it is something else.
+    pub fn with_the_engine(
+        self,
+        engine: EngineKind,
+        context: Option<&str>,
+    ) -> Result<ContainerTrouble, Self> {
+        let text = self.text;
+        Ok(match self.kind {
+            TroubleKind::NotInstalled => {
+                ContainerTrouble::NotInstalled { program: engine.command().to_owned() }
+            }
+            TroubleKind::NotRunning | TroubleKind::TimedOut => ContainerTrouble::NotAnswering { text },
+            TroubleKind::NotPermitted => ContainerTrouble::NotPermitted { text },
+            TroubleKind::NoSuchContext => {
+                ContainerTrouble::NoSuchContext { context: context.unwrap_or_default().to_owned() }
+            }
+            kind => return Err(Self { kind, text }),
+        })
     }
 
     /// Sorts what a command wrote when it failed.

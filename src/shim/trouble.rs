@@ -3,21 +3,17 @@
 use crate::cage;
 use crate::domain::{ContainerTrouble, MissingImage};
 use crate::engine::{Container, Trouble, TroubleKind};
-use crate::plan::{ContainerPlan, EngineKind};
+use crate::plan::ContainerPlan;
 
 /// What is known without asking again. Ports and names are looked at by who asked.
 pub(super) fn sort(plan: &ContainerPlan, trouble: Trouble) -> ContainerTrouble {
+    let trouble = match trouble.with_the_engine(plan.engine, plan.context.as_deref()) {
+        Ok(trouble) => return trouble,
+        Err(other) => other,
+    };
     let text = trouble.text;
     let image = |why, text| ContainerTrouble::NoImage { image: plan.image.clone(), why, text };
     match trouble.kind {
-        TroubleKind::NotInstalled => {
-            ContainerTrouble::NotInstalled { program: program(plan.engine).to_owned() }
-        }
-        TroubleKind::NotRunning | TroubleKind::TimedOut => ContainerTrouble::NotAnswering { text },
-        TroubleKind::NotPermitted => ContainerTrouble::NotPermitted { text },
-        TroubleKind::NoSuchContext => {
-            ContainerTrouble::NoSuchContext { context: plan.context.clone().unwrap_or_default() }
-        }
         TroubleKind::NameTaken { by } => {
             ContainerTrouble::NameTaken { name: plan.name.clone(), by: by.unwrap_or_default() }
         }
@@ -30,7 +26,13 @@ pub(super) fn sort(plan: &ContainerPlan, trouble: Trouble) -> ContainerTrouble {
         TroubleKind::NotExecutable => ContainerTrouble::NotExecutable { text },
         TroubleKind::PortTaken { port } => taken(plan, port, None),
         TroubleKind::NoSuchContainer => ContainerTrouble::Removed,
-        TroubleKind::ContainerStopped
+        // The first five were told above.
+        TroubleKind::NotInstalled
+        | TroubleKind::NotRunning
+        | TroubleKind::NotPermitted
+        | TroubleKind::NoSuchContext
+        | TroubleKind::TimedOut
+        | TroubleKind::ContainerStopped
         | TroubleKind::NoSuchVolume
         | TroubleKind::VolumeInUse
         | TroubleKind::NoLog
@@ -58,11 +60,4 @@ pub(super) fn stranger(container: &Container) -> String {
         known.push(format!("devstack stack {stack}"));
     }
     format!("{} ({})", container.id.get(..12).unwrap_or(&container.id), known.join(", "))
-}
-
-fn program(engine: EngineKind) -> &'static str {
-    match engine {
-        EngineKind::Docker => "docker",
-        EngineKind::Podman => "podman",
-    }
 }

@@ -13,7 +13,7 @@ use crate::domain::{
     ContainerState, ContainerStep, ContainerTrouble, ContainersProof, LeftContainer, Life, PortStatus,
     Signal, UnitName,
 };
-use crate::engine::{Client, Container, Engine as _, Program, Status, Trouble, TroubleKind, label};
+use crate::engine::{Client, Container, Engine as _, Status, Trouble, TroubleKind, label};
 use crate::plan::{ContainerPlan, EngineKind, UnitPlan};
 use crate::store::{HomeError, StackDir, private_dir, read_whole, write_whole};
 
@@ -68,15 +68,8 @@ impl EngineAt {
         }
     }
 
-    fn program(&self) -> Program {
-        match self.kind {
-            EngineKind::Docker => Program::Docker,
-            EngineKind::Podman => Program::Podman,
-        }
-    }
-
     pub(super) fn client(&self) -> Client {
-        let mut client = Client::new(self.program()).patience(PATIENCE);
+        let mut client = Client::new(self.kind).patience(PATIENCE);
         if let Some(context) = &self.context {
             client = client.context(context);
         }
@@ -108,18 +101,9 @@ impl EngineAt {
     }
 
     fn trouble(&self, trouble: Trouble) -> ContainerTrouble {
-        let text = trouble.text;
-        match trouble.kind {
-            TroubleKind::NotInstalled => {
-                ContainerTrouble::NotInstalled { program: self.program().name().to_owned() }
-            }
-            TroubleKind::NotPermitted => ContainerTrouble::NotPermitted { text },
-            TroubleKind::NoSuchContext => {
-                ContainerTrouble::NoSuchContext { context: self.context.clone().unwrap_or_default() }
-            }
-            TroubleKind::NotRunning | TroubleKind::TimedOut => ContainerTrouble::NotAnswering { text },
-            _ => ContainerTrouble::Refused { text },
-        }
+        trouble
+            .with_the_engine(self.kind, self.context.as_deref())
+            .unwrap_or_else(|other| ContainerTrouble::Refused { text: other.text })
     }
 }
 
@@ -275,7 +259,7 @@ impl Search {
             }
             if look == LOOKS {
                 proof.left.extend(found.iter().map(|container| LeftContainer {
-                    engine: engine.program().name().to_owned(),
+                    engine: engine.kind.command().to_owned(),
                     name: container.name.clone(),
                     id: container.id.clone(),
                     unit: container.labels.get(label::SERVICE).and_then(|unit| UnitName::parse(unit).ok()),

@@ -5,9 +5,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use devstack::domain::Signal;
-use devstack::engine::{
-    Client, ContainerSpec, Engine as _, Happened, Program, Publish, Status, Trouble, TroubleKind,
-};
+use devstack::engine::{Client, ContainerSpec, Engine as _, Happened, Publish, Status, Trouble, TroubleKind};
+use devstack::plan::EngineKind;
 use devstack::sys::clock;
 use tokio::time::timeout;
 
@@ -147,7 +146,7 @@ fn each_kind_of_trouble_is_told_apart() {
             kind(nowhere.events("x", clock::wall()).expect("asked").next().await),
             TroubleKind::NotRunning
         );
-        let context = Client::new(Program::Docker).context("no-such-context");
+        let context = Client::new(EngineKind::Docker).context("no-such-context");
         assert_eq!(kind(context.inspect("x").await), TroubleKind::NoSuchContext);
         // A socket that accepts and never answers.
         let silent = TcpListener::bind("127.0.0.1:0").expect("bound");

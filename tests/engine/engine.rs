@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use devstack::engine::{Client, Program};
+use devstack::engine::Client;
+use devstack::plan::EngineKind;
 use serde_json::Value;
 
 use crate::world::{Ran, command_line, finish, is_root, numbers, runs, skip, stat};
@@ -14,7 +15,7 @@ const IMAGE: &str = "devstack-test/idle";
 
 /// An engine that answers and has the image.
 pub(crate) struct Engine {
-    program: Program,
+    program: EngineKind,
     /// What leads its command to it, and to nobody's own.
     variables: Vec<(String, String)>,
 }
@@ -68,13 +69,13 @@ impl Engine {
         if !podman {
             told = script(&["images", "idle"])?;
         }
-        let program = if podman { Program::Podman } else { Program::Docker };
+        let program = if podman { EngineKind::Podman } else { EngineKind::Docker };
         Ok(Self { program, variables: variables(&told) })
     }
 
     /// Whether it is podman: no daemon, no socket, no proxy.
     pub(crate) fn is_podman(&self) -> bool {
-        self.program == Program::Podman
+        self.program == EngineKind::Podman
     }
 
     fn variable(&self, wanted: &str) -> &str {
@@ -84,7 +85,7 @@ impl Engine {
 
     /// A command for this engine, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.program.name());
+        let mut command = Command::new(self.program.command());
         command.args(args).stdin(Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command

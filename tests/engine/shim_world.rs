@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 use devstack::domain::{
     ContainerState, ContainerStep, ContainerTrouble, Life, Signal, StackName, UnitKind, UnitName,
 };
-use devstack::plan::{
-    CommandPlan, ContainerPlan, EngineKind, LogPlan, PullPolicy, RestartPolicy, StopPlan, UnitPlan,
-};
+use devstack::plan::{CommandPlan, ContainerPlan, EngineKind, LogPlan, RestartPolicy, StopPlan, UnitPlan};
 use devstack::shim::ShimSpec;
 use tempfile::TempDir;
 
@@ -40,22 +38,10 @@ impl Service {
         let stack = format!("{:016x}", u64::from(free_port()) << 32 | u64::from(std::process::id()));
         let container = ContainerPlan {
             engine: if engine.is_podman() { EngineKind::Podman } else { EngineKind::Docker },
-            context: None,
             name: format!("shim-{stack}-db"),
             image: "devstack-test/idle".to_owned(),
-            build: None,
-            pull: PullPolicy::Missing,
-            publish: Vec::new(),
-            volumes: Vec::new(),
-            entrypoint: None,
             command: command.iter().map(|word| (*word).to_owned()).collect(),
-            user: None,
-            working_dir: None,
-            network: None,
-            stop_signal: None,
-            memory: None,
-            cpus_milli: None,
-            pids: None,
+            ..ContainerPlan::default()
         };
         let unit = UnitPlan {
             name: UnitName::parse("db").expect("a name"),

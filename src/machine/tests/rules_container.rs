@@ -3,25 +3,8 @@
 use super::*;
 
 fn contained(text: &str) -> UnitPlan {
-    let container = ContainerPlan {
-        engine: EngineKind::Docker,
-        context: None,
-        name: format!("test-{text}"),
-        image: "redis:7".to_owned(),
-        build: None,
-        pull: PullPolicy::Missing,
-        publish: Vec::new(),
-        volumes: Vec::new(),
-        entrypoint: None,
-        command: Vec::new(),
-        user: None,
-        working_dir: None,
-        network: None,
-        stop_signal: None,
-        memory: None,
-        cpus_milli: None,
-        pids: None,
-    };
+    let (name, image) = (format!("test-{text}"), "redis:7".to_owned());
+    let container = ContainerPlan { name, image, ..ContainerPlan::default() };
     UnitPlan { container: Some(Box::new(container)), gate: vec![Probe::Own], ..unit(text) }
 }
 
