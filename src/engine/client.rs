@@ -206,7 +206,9 @@ impl Engine for Client {
     }
 
     async fn run(&self, spec: &ContainerSpec) -> Result<String, Trouble> {
-        self.make(&["run", "--detach"], spec).await
+        // Who ends what a killed shim left ends this command too, and it must not pass the signal on: the container may
+        // run already, and is the next shim's.
+        self.make(&["run", "--detach", "--sig-proxy=false"], spec).await
     }
 
     async fn start(&self, container: &str) -> Result<(), Trouble> {
