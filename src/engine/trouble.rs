@@ -94,6 +94,8 @@ const WORDS: &[(&[&str], TroubleKind)] = &[
     (&["unable to connect to podman"], TroubleKind::NotRunning),
     (&["cannot connect to podman"], TroubleKind::NotRunning),
     (&["error during connect"], TroubleKind::NotRunning),
+    // The question of which version to speak found nobody; an engine that came back then heard the newest.
+    (&["client version", "is too new"], TroubleKind::NotRunning),
     (&["unable to resolve docker endpoint"], TroubleKind::NoSuchContext),
     (&["service destination not found"], TroubleKind::NoSuchContext),
     (&["is already in use by"], TroubleKind::NameTaken { by: None }),
@@ -221,6 +223,10 @@ mod tests {
             (
                 "Failed to initialize: unable to resolve docker endpoint: context \"nono\": context not found: open /x/meta.json: no such file or directory",
                 K::NoSuchContext,
+            ),
+            (
+                "Error response from daemon: client version 1.50 is too new. Maximum supported API version is 1.41",
+                K::NotRunning,
             ),
             (
                 "Error response from daemon: driver failed programming external connectivity on endpoint ds-b (5a7bbfc384de28c92f0bfa7353c01b29f5d177b66a62aa6cf46f76abbfffd71c): Bind for 127.0.0.1:17777 failed: port is already allocated\nError: failed to start containers: ds-b",

@@ -79,7 +79,10 @@ fn an_engine_that_goes_away_for_a_moment_is_waited_for() {
     door.shut();
     until("it asks in vain", || door.refused() > 1);
     door.open();
-    until("some more lines", || shim.written().lines().count() > 200);
+    until("some more lines", || {
+        assert_eq!(shim.state().trouble, None);
+        shim.written().lines().count() > 200
+    });
     shim.ask();
     assert!(shim.end().is_some());
     assert_eq!(shim.state().trouble, None);
