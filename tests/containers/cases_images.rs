@@ -2,16 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::cases::{lead, told};
-use crate::engine::Engine;
+use crate::cases::told;
+use crate::engine::registry;
 use crate::stack::Stack;
-use crate::world::{finish, skip, until};
+use crate::world::{finish, until};
 
 fn of(image: &str, more: &str) -> String {
     format!("services:\n  db: {{ image: '{image}'{more} }}\n")
@@ -28,7 +26,7 @@ fn an_image_that_cannot_be_had_is_told_as_what_it_is() {
         ["error[DS037]: the image 127.0.0.1:1/nono (db) is not here, and its registry cannot be reached"];
     let ran = told(stack.run(&["up"]), 1, &words);
     assert!(ran.took < Duration::from_secs(30), "{:?}", ran.took);
-    let Some(registry) = registry(stack.engine) else { return };
+    let Some(registry) = registry() else { return };
     stack.world.write(&of(&format!("{registry}/devstack-test/nono"), ""));
     told(stack.run(&["up"]), 1, &["error[DS037]", "is not here, and not in its registry"]);
     stack.down();
@@ -37,9 +35,9 @@ fn an_image_that_cannot_be_had_is_told_as_what_it_is() {
 #[test]
 fn an_image_is_pulled_and_that_is_shown_while_it_lasts() {
     let Some(stack) = Stack::new(&of("none", "")) else { return };
-    let Some(registry) = registry(stack.engine) else { return };
+    let Some(registry) = registry() else { return };
     let engine = stack.engine;
-    let gate = Gate::before(&registry);
+    let gate = Gate::before(registry);
     let name = format!("cases/pulled-{}", std::process::id());
     let (image, here) = (format!("{}/{name}", gate.address), format!("{registry}/{name}"));
     push(&stack, &here);
@@ -72,28 +70,6 @@ fn push(stack: &Stack, image: &str) {
     .expect(0);
     stack.engine.docker(&["push", "-q", image]);
     stack.engine.docker(&["rmi", image]);
-}
-
-/// The registry of `scripts/engine`, which holds nothing of anybody else.
-fn registry(engine: &Engine) -> Option<String> {
-    static REGISTRY: OnceLock<Option<String>> = OnceLock::new();
-    let found = REGISTRY.get_or_init(|| {
-        let there = Command::new("docker-registry").arg("--version").output().is_ok();
-        // A test installs nothing on somebody's own machine.
-        if !there && std::env::var_os("CI").is_none() {
-            return None;
-        }
-        let mut command = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/engine"));
-        lead(engine, command.arg("registry").stdin(Stdio::null()));
-        let told = finish(command).expect(0).out;
-        let found =
-            told.split_ascii_whitespace().find_map(|word| word.strip_prefix("DEVSTACK_TEST_REGISTRY="));
-        Some(found.expect("its address").to_owned())
-    });
-    if found.is_none() {
-        skip("no docker-registry");
-    }
-    found.clone()
 }
 
 /// A way to the registry that lets big answers through only once it is open.

@@ -1,8 +1,8 @@
 //! The database of a stack, as people use it: written to through its published port, stopped, and there again.
 
 use crate::cases::told;
-use crate::stack::Stack;
-use crate::world::{answers, finish, free_port};
+use crate::stack::{Stack, image};
+use crate::world::{answers, free_port};
 
 #[test]
 fn a_row_outlives_its_container() {
@@ -13,9 +13,9 @@ fn a_row_outlives_its_container() {
          volumes: ['pgdata:/var/lib/postgresql/data']\n"
     );
     let Some(stack) = Stack::new(&manifest) else { return };
-    let mut images = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engine"));
-    images.args(["images", "postgres"]).stdin(std::process::Stdio::null());
-    finish(images).expect(0);
+    if !image("postgres") {
+        return;
+    }
     // A client of this machine's network, with the program of the image; it asks once.
     let at = port.to_string();
     let sql = |text: &str| {

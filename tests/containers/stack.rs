@@ -1,16 +1,16 @@
 //! A stack with containers, and the engine's own word for what there is of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::engine::{Engine, engine};
+use crate::engine::{Engine, engine, had, script};
 use crate::world::{Ran, World, finish, kill, number, numbers, runs, skip, stat, until};
 
 /// A stack of its own on the engine of the tests.
@@ -27,8 +27,7 @@ impl Stack {
             skip("these tests are of docker");
             return None;
         }
-        if let Err(why) = image() {
-            skip(&format!("no image of redis: {why}"));
+        if manifest.contains("devstack-test/redis") && !image("redis") {
             return None;
         }
         Some(Self { world: World::new(manifest), engine })
@@ -107,15 +106,16 @@ impl Stack {
     }
 }
 
-/// The image of redis, built once.
-fn image() -> &'static Result<(), String> {
-    static IMAGE: OnceLock<Result<(), String>> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/engine");
-        let built = Command::new(script).args(["images", "redis"]).stdin(Stdio::null()).output();
-        let built = built.map_err(|error| error.to_string())?;
-        if built.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&built.stderr).into_owned()) }
-    })
+/// An image of `scripts/engine`, built once; false where it cannot be had.
+pub(crate) fn image(name: &'static str) -> bool {
+    static IMAGES: Mutex<BTreeMap<&str, &Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let mut images = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = *images.entry(name).or_insert_with(|| {
+        let built = script(&["images"], &[name]).map(drop);
+        Box::leak(Box::new(built))
+    });
+    drop(images);
+    had(&format!("image of {name}"), built).is_some()
 }
 
 /// What there is of devstack around a running stack.

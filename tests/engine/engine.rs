@@ -27,13 +27,19 @@ pub(crate) fn engine() -> Option<&'static Engine> {
         skip("an engine of its own needs root");
         return None;
     }
-    match ENGINE.get_or_init(Engine::start) {
-        Ok(engine) => Some(engine),
-        Err(why) => {
-            skip(&format!("no container engine: {}", why.trim_end()));
-            None
-        }
-    }
+    had("container engine", ENGINE.get_or_init(Engine::start))
+}
+
+/// What a test needs, or none: it says so, loudly, and ends. With `DEVSTACK_TEST_ENGINE_REQUIRED` set, as where nobody
+/// reads what is said, it fails.
+pub(crate) fn had<T>(what: &str, thing: &'static Result<T, String>) -> Option<&'static T> {
+    let why = match thing {
+        Ok(thing) => return Some(thing),
+        Err(why) => format!("no {what}: {}", why.trim_end()),
+    };
+    assert!(std::env::var_os("DEVSTACK_TEST_ENGINE_REQUIRED").is_none(), "{why}");
+    skip(&why);
+    None
 }
 
 /// The same where it is one with a daemon and a socket, which podman has not.
@@ -41,33 +47,26 @@ pub(crate) fn daemon() -> Option<&'static Engine> {
     engine().filter(|engine| !engine.is_podman())
 }
 
-/// A registry of the engine's own, and where it is; none where none can be had, which is said loudly.
-pub(crate) fn registry() -> Option<String> {
-    match script(&["registry", "idle"]) {
-        Ok(told) => {
-            let mut found = variables(&told).into_iter();
-            found.find(|(name, _)| name == "DEVSTACK_TEST_REGISTRY").map(|(_, at)| at)
-        }
-        Err(why) => {
-            skip(&format!("no registry: {}", why.trim_end()));
-            None
-        }
-    }
+/// A registry of the engine's own that holds the idle image, and where it is; none where none can be had.
+pub(crate) fn registry() -> Option<&'static str> {
+    static REGISTRY: OnceLock<Result<String, String>> = OnceLock::new();
+    let started = REGISTRY.get_or_init(|| {
+        let found = variables(&script(&installing(&["registry"]), &["idle"])?);
+        let at = found.into_iter().find(|(name, _)| name == "DEVSTACK_TEST_REGISTRY");
+        Ok(at.expect("its address").1)
+    });
+    had("registry", started).map(String::as_str)
 }
 
 impl Engine {
-    /// `DEVSTACK_TEST_ENGINE=podman` asks for the other one, which not every test is for.
+    /// `DEVSTACK_TEST_ENGINE=podman` chooses the other one, which not every test is for.
     fn start() -> Result<Self, String> {
         let podman = std::env::var_os("DEVSTACK_TEST_ENGINE").is_some_and(|engine| engine == "podman");
         let me = std::process::id().to_string();
-        let mut start = vec![if podman { "podman" } else { "start" }, "--for", &me];
-        // A test installs nothing on somebody's own machine.
-        if std::env::var_os("CI").is_none() {
-            start.push("--no-install");
-        }
-        let mut told = script(&start)?;
+        let verb = if podman { "podman" } else { "start" };
+        let mut told = script(&installing(&[verb]), &["--for", &me])?;
         if !podman {
-            told = script(&["images", "idle"])?;
+            told = script(&["images"], &["idle"])?;
         }
         let program = if podman { EngineKind::Podman } else { EngineKind::Docker };
         Ok(Self { program, variables: variables(&told) })
@@ -150,13 +149,18 @@ fn variables(told: &str) -> Vec<(String, String)> {
     words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn script(args: &[&str]) -> Result<String, String> {
+/// A test installs nothing on somebody's own machine.
+fn installing<'a>(verb: &[&'a str]) -> Vec<&'a str> {
+    let more: &[&str] = if std::env::var_os("CI").is_none() { &["--no-install"] } else { &[] };
+    [verb, more].concat()
+}
+
+/// `scripts/engine`: what it says on standard output.
+pub(crate) fn script(verb: &[&str], args: &[&str]) -> Result<String, String> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/engine");
     let mut command = Command::new(path);
-    let ran = finish({
-        command.args(args).stdin(Stdio::null());
-        command
-    });
+    command.args(verb).args(args).stdin(Stdio::null());
+    let ran = finish(command);
     if ran.status.success() { Ok(ran.out) } else { Err(ran.err) }
 }
 
