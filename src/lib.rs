@@ -22,3 +22,4 @@ pub mod show;
 pub mod store;
 pub mod supervisor;
 pub mod sys;
+pub mod usage;

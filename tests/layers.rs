@@ -17,6 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("machine", &["domain", "plan"]),
     ("sys", &["domain"]),
     ("cage", &["domain", "sys"]),
+    ("usage", &["domain", "sys", "cage"]),
     // Writes down what happened (events) and what runs (plans): as data, it decides nothing by them.
     ("store", &["domain", "plan", "machine", "sys"]),
     ("keeper", &["domain", "sys", "cage", "store"]),
@@ -32,8 +33,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "supervisor",
         &[
-            "domain", "manifest", "plan", "machine", "sys", "cage", "store", "keeper", "health", "engine",
-            "shim", "control",
+            "domain", "manifest", "plan", "machine", "sys", "cage", "usage", "store", "keeper", "health",
+            "engine", "shim", "control",
         ],
     ),
     (
@@ -45,6 +46,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "machine",
             "sys",
             "cage",
+            "usage",
             "store",
             "keeper",
             "health",

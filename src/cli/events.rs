@@ -111,6 +111,7 @@ fn unit_of(entry: &Entry) -> Option<&UnitName> {
             | Event::Remembered { .. }
             | Event::Sought { .. }
             | Event::Verified { .. }
+            | Event::Sampled { .. }
             | Event::Tick => None,
         },
     }
@@ -208,6 +209,7 @@ fn event_words(event: &Event) -> Option<(Tone, String)> {
         | Event::Examined { .. }
         | Event::Sought { .. }
         | Event::Remembered { .. }
+        | Event::Sampled { .. }
         | Event::Tick => return None,
     };
     Some(told)

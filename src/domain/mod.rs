@@ -9,6 +9,7 @@ mod name;
 mod port;
 mod report;
 mod time;
+mod usage;
 mod view;
 mod visible;
 
@@ -24,6 +25,7 @@ pub use name::{NameError, StackName, UnitName};
 pub use port::{PortHolder, PortStatus};
 pub use report::{DownReport, Ended, EndedUnit, Survivor, UnitOutcome, UpReport};
 pub use time::{Moment, WallTime, format_duration};
+pub use usage::{LifeUsage, ProcessUsage, TotalUsage, format_bytes};
 pub use view::{FoundBy, Health, ProcessView, StackView, State, UnitKind, UnitView};
 pub use visible::acts;
 #[cfg(any(test, fuzzing))]

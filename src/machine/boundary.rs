@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ContainerState, ContainersProof, DownReport, Ended, Exit, Failure, Life, PortHolder, PortStatus, ProcId,
-    Signal, Survivor, UnitName, UpReport,
+    ContainerState, ContainersProof, DownReport, Ended, Exit, Failure, Life, LifeUsage, PortHolder,
+    PortStatus, ProcId, Signal, Survivor, UnitName, UpReport,
 };
 use crate::plan::{Plan, UnitPlan};
 
@@ -66,6 +66,8 @@ pub enum Event {
         #[serde(default)]
         containers: Option<Box<ContainersProof>>,
     },
+    /// What all lives take that have processes, at one moment; told again and again where somebody has asked for it.
+    Sampled { lives: Vec<LifeUsage> },
     /// A deadline has passed.
     Tick,
 }

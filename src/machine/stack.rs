@@ -140,6 +140,7 @@ impl Stack {
             Event::Verified { survivors, ports, containers } => {
                 self.verified(Verified { survivors, ports, containers }, turn);
             }
+            Event::Sampled { lives: _ } => {}
             Event::Tick => self.tick(turn),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+pub use crate::domain::format_bytes as bytes;
 use crate::domain::{acts, format_duration};
 
 /// Makes control characters visible, so that no name or command line can act on a terminal or break a line.
@@ -159,26 +160,6 @@ pub fn rough_span(millis: u64) -> String {
         60..3600 => format!("{}min", seconds / 60),
         3600..86_400 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-/// Bytes in powers of 1024: `640K`, `45.1M`, `2.0G`.
-#[must_use]
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
-    if count < 1024 {
-        return format!("{count}B");
-    }
-    // Tenths of the present unit; one more unit as soon as four digits would be needed.
-    let (mut tenths, mut unit) = (u128::from(count) * 10 / 1024, 1);
-    while tenths >= 10_000 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    if unit == 1 {
-        format!("{}K", tenths / 10)
-    } else {
-        format!("{}.{}{}", tenths / 10, tenths % 10, UNITS[unit])
     }
 }
 

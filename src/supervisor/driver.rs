@@ -312,6 +312,7 @@ fn is_routine(event: &Event) -> bool {
     matches!(
         event,
         Event::Tick
+            | Event::Sampled { .. }
             | Event::Stirred { .. }
             | Event::Gated { answer: Answer::Bad { .. }, .. }
             | Event::Checked { answer: Answer::Good, .. }

@@ -181,6 +181,19 @@ pub fn shares_files(pid: i32) -> bool {
     os::shares_files(pid)
 }
 
+/// Its proportional share of memory (PSS) in bytes, in which a page that several share counts in parts; none where it may
+/// not be read. The kernel walks its pages for that: milliseconds where there are many.
+#[must_use]
+pub fn proportional_memory(pid: i32) -> Option<u64> {
+    os::proportional_memory(pid)
+}
+
+/// How many descriptors it has; none where they may not be read.
+#[must_use]
+pub fn open_files(pid: i32) -> Option<u64> {
+    os::open_files(pid)
+}
+
 /// Clock ticks per second, the unit of [`Stat::cpu_ticks`].
 #[must_use]
 pub fn clock_ticks() -> u64 {

@@ -263,6 +263,24 @@ pub(super) fn sockets(pid: i32) -> Vec<u64> {
     inodes
 }
 
+pub(super) fn proportional_memory(pid: i32) -> Option<u64> {
+    let ask = |path: &str| {
+        let kilobytes = number_in::<u64>(&read(path, 8192)?, b"Pss:", 0);
+        Ok(kilobytes.map(|kilobytes| kilobytes.saturating_mul(1024)))
+    };
+    of_any_thread(pid, "smaps_rollup", ask).ok().flatten()
+}
+
+pub(super) fn open_files(pid: i32) -> Option<u64> {
+    let path = format!("{pid}/fd");
+    let listed = open(&path, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+    // Since Linux 6.2 the directory's size is the number of descriptors.
+    match rustix::fs::fstat(&listed).ok().and_then(|it| u64::try_from(it.st_size).ok()) {
+        Some(count) if count > 0 => Some(count),
+        _ => numbers_in(listed).ok().and_then(|numbers| u64::try_from(numbers.len()).ok()),
+    }
+}
+
 /// The inode of a socket, as the target of a link tells it.
 pub(in crate::sys) fn socket_inode(target: &[u8]) -> Option<u64> {
     let digits = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;

@@ -41,6 +41,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
         sid: sid.max(0),
         kernel: false,
         cpu_ticks: info.ptinfo.pti_total_user.saturating_add(info.ptinfo.pti_total_system),
+        reaped_ticks: 0,
         threads: u32::try_from(info.ptinfo.pti_threadnum).unwrap_or(0),
         start: base.pbi_start_tvsec.saturating_mul(1_000_000).saturating_add(base.pbi_start_tvusec),
         rss: info.ptinfo.pti_resident_size,
@@ -120,6 +121,14 @@ pub(super) fn memfds(_pid: i32, _prefix: &str) -> Option<Vec<String>> {
 }
 
 pub(super) fn memfd_at(_pid: i32, _descriptor: i32, _prefix: &str) -> Option<String> {
+    None
+}
+
+pub(super) fn proportional_memory(_pid: i32) -> Option<u64> {
+    None
+}
+
+pub(super) fn open_files(_pid: i32) -> Option<u64> {
     None
 }
 

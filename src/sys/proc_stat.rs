@@ -44,6 +44,8 @@ pub struct Stat {
     pub kernel: bool,
     /// Time on a core, user and system, in clock ticks.
     pub cpu_ticks: u64,
+    /// Time on a core of all children that it has waited for, and of theirs, in clock ticks; 0 where that is not told.
+    pub reaped_ticks: u64,
     /// Threads, a dead first one included.
     pub threads: u32,
     /// Start, in the unit of [`ProcId::start`].
@@ -106,7 +108,9 @@ pub fn parse_stat(line: &[u8], page: u64) -> Option<Stat> {
     let flags: u64 = fields.nth(2)?.parse().ok()?;
     let user: u64 = fields.nth(4)?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    let threads = fields.nth(4)?.parse().ok()?;
+    let reaped_user: i64 = fields.next()?.parse().ok()?;
+    let reaped_system: i64 = fields.next()?.parse().ok()?;
+    let threads = fields.nth(2)?.parse().ok()?;
     let start = fields.nth(1)?.parse().ok()?;
     let pages: i64 = fields.nth(1)?.parse().ok()?;
     Some(Stat {
@@ -118,6 +122,7 @@ pub fn parse_stat(line: &[u8], page: u64) -> Option<Stat> {
         sid: session,
         kernel: flags & KERNEL_THREAD != 0,
         cpu_ticks: user.saturating_add(system),
+        reaped_ticks: u64::try_from(reaped_user.saturating_add(reaped_system)).unwrap_or(0),
         threads,
         start,
         rss: u64::try_from(pages).unwrap_or(0).saturating_mul(page),
@@ -146,7 +151,7 @@ mod tests {
     use super::*;
 
     const TAIL: &str =
-        "1 2 3 34816 -1 4194304 100 0 0 0 7 5 0 0 20 0 4 0 98765 1000000 250 18446744073709551615";
+        "1 2 3 34816 -1 4194304 100 0 0 0 7 5 3 1 20 0 4 0 98765 1000000 250 18446744073709551615";
 
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
@@ -155,6 +160,7 @@ mod tests {
             assert_eq!((stat.pid, stat.comm.as_str(), stat.state), (42, name, RunState::Sleeping));
             assert_eq!((stat.ppid, stat.pgid, stat.sid), (1, 2, 3));
             assert_eq!((stat.cpu_ticks, stat.threads, stat.start, stat.rss), (12, 4, 98765, 250 * 4096));
+            assert_eq!(stat.reaped_ticks, 4);
             assert!(!stat.kernel);
         }
     }

@@ -1,0 +1,284 @@
+//! One look after the other at the trees of several lives.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::figures::{Raw, children, most, share, work};
+use crate::cage::{self, Cage, Depth, Member, World};
+use crate::domain::{Life, LifeUsage, Moment, Pid, ProcId, ProcessUsage, UnitName};
+use crate::sys::proc;
+
+/// A life that is measured.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// Its processes.
+    pub cage: &'a Cage,
+    /// The container that it stands for, where it is one: its id and its first process.
+    pub inside: Option<(String, Pid)>,
+    /// Above so many bytes of resident memory the proportional share is read instead.
+    pub memory_limit: Option<u64>,
+    /// Whether open files are counted.
+    pub files: bool,
+}
+
+/// What one look brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// When.
+    pub at: Moment,
+    /// Each life that has processes.
+    pub lives: Vec<LifeUsage>,
+    /// Each process.
+    pub points: Vec<Point>,
+}
+
+/// One process in a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Which.
+    pub process: ProcId,
+    /// Whose it is: a place in [`Sample::lives`].
+    pub life: usize,
+    /// Resident memory in bytes.
+    pub memory: u64,
+    /// Its share of the processor since the look before, in thousandths of a core.
+    pub cpu_milli: Option<u32>,
+}
+
+/// Measures again and again, and remembers the look before.
+#[derive(Debug, Default)]
+pub struct Meter {
+    at: Option<Moment>,
+    ticks: HashMap<ProcId, u64>,
+    work: HashMap<(UnitName, Life), u64>,
+    /// Command lines of those who stood out, with the name that they had then: it changes when another program is loaded.
+    commands: HashMap<ProcId, (String, String)>,
+}
+
+impl Meter {
+    /// Looks at these lives at this moment. `memory_limit` is what all of them may have together.
+    pub fn sample(&mut self, subjects: &[Subject<'_>], memory_limit: Option<u64>, now: Moment) -> Sample {
+        // A keeper and a process of each, at least; then as many as there were.
+        let mut world = World::sized(subjects.len() + self.ticks.len().max(subjects.len()));
+        let trees: Vec<Tree> = subjects.iter().map(|subject| Tree::look(subject, &mut world)).collect();
+        let resident: u64 = trees.iter().map(Tree::memory).sum();
+        let all_over = memory_limit.is_some_and(|limit| resident > limit);
+        let mut look = Look { meter: self, now, ticks: HashMap::new(), points: Vec::new() };
+        let mut lives = Vec::with_capacity(trees.len());
+        let mut works = HashMap::with_capacity(trees.len());
+        for (subject, tree) in subjects.iter().zip(&trees).filter(|(_, tree)| !tree.raws.is_empty()) {
+            let over = subject.memory_limit.is_some_and(|limit| tree.memory() > limit);
+            lives.push(look.life(subject, tree, over || all_over, lives.len()));
+            works.insert((subject.cage.unit.clone(), subject.cage.life), tree.work);
+        }
+        let Look { ticks, points, .. } = look;
+        (self.at, self.ticks, self.work) = (Some(now), ticks, works);
+        let known = &self.ticks;
+        self.commands.retain(|process, _| known.contains_key(process));
+        Sample { at: now, lives, points }
+    }
+}
+
+/// The processes of one life, and all that they have done so far.
+struct Tree {
+    members: Vec<Member>,
+    raws: Vec<Raw>,
+    work: u64,
+}
+
+impl Tree {
+    fn look(subject: &Subject<'_>, world: &mut World) -> Self {
+        let mut members = subject.cage.census(world, Depth::Tree);
+        let inside = subject.inside.iter().flat_map(|(id, first)| cage::inside(id, *first, world));
+        members.extend(inside);
+        let above =
+            subject.cage.keeper.and_then(|keeper| world.alive(keeper)).map_or(0, |it| it.reaped_ticks);
+        let raws: Vec<Raw> = members.iter().map(raw).collect();
+        let work = work(&raws, above);
+        Self { members, raws, work }
+    }
+
+    fn memory(&self) -> u64 {
+        self.raws.iter().map(|one| one.memory).sum()
+    }
+}
+
+fn raw(member: &Member) -> Raw {
+    let stat = &member.stat;
+    Raw {
+        process: member.id,
+        parent: stat.ppid,
+        memory: stat.rss,
+        ticks: stat.cpu_ticks,
+        reaped: stat.reaped_ticks,
+    }
+}
+
+struct Look<'m> {
+    meter: &'m mut Meter,
+    now: Moment,
+    ticks: HashMap<ProcId, u64>,
+    points: Vec<Point>,
+}
+
+impl Look<'_> {
+    fn life(&mut self, subject: &Subject<'_>, tree: &Tree, proportional: bool, at: usize) -> LifeUsage {
+        let (unit, life) = (subject.cage.unit.clone(), subject.cage.life);
+        let before = self.meter.work.get(&(unit.clone(), life)).copied();
+        let known_life = before.is_some();
+        for one in &tree.raws {
+            self.ticks.insert(one.process, one.ticks);
+            let point = Point {
+                process: one.process,
+                life: at,
+                memory: one.memory,
+                cpu_milli: self.share_of(one, known_life),
+            };
+            self.points.push(point);
+        }
+        let children = children(&tree.raws);
+        let children_of = |one: &Raw| children.get(&one.process.pid.get()).copied().unwrap_or(0);
+        let files: HashMap<ProcId, u64> = if subject.files { open_files(&tree.raws) } else { HashMap::new() };
+        let cpu_of = |one: &Raw| self.share_of(one, known_life).unwrap_or(0);
+        let biggest = most(&tree.raws, |one| one.memory);
+        let busiest = most(&tree.raws, cpu_of);
+        let broadest = most(&tree.raws, children_of);
+        let most_files = most(&tree.raws, |one| files.get(&one.process).copied());
+        let mut told = |one: Option<&Raw>| {
+            one.map(|one| ProcessUsage {
+                process: one.process,
+                command: self.command(&tree.members, one.process),
+                memory: one.memory,
+                cpu_milli: self.share_of(one, known_life),
+                children: children_of(one),
+                open_files: files.get(&one.process).copied(),
+            })
+        };
+        LifeUsage {
+            biggest: told(biggest),
+            busiest: told(busiest),
+            broadest: told(broadest),
+            most_files: told(most_files),
+            processes: u32::try_from(tree.raws.len()).unwrap_or(u32::MAX),
+            memory: if proportional { proportional_memory(&tree.raws) } else { tree.memory() },
+            proportional,
+            cpu_milli: before.and_then(|before| self.share(tree.work.saturating_sub(before))),
+            unit,
+            life,
+        }
+    }
+
+    fn share(&self, ticks: u64) -> Option<u32> {
+        let span: Duration = self.now.since(self.meter.at?);
+        share(ticks, span, proc::clock_ticks())
+    }
+
+    fn share_of(&self, one: &Raw, known_life: bool) -> Option<u32> {
+        match self.meter.ticks.get(&one.process) {
+            Some(before) => self.share(one.ticks.saturating_sub(*before)),
+            // Born since, in a life that was looked at then: all that it has done, it did since.
+            None if known_life => self.share(one.ticks),
+            None => None,
+        }
+    }
+
+    fn command(&mut self, members: &[Member], process: ProcId) -> String {
+        let Some(member) = members.iter().find(|member| member.id == process) else { return String::new() };
+        let known = self.meter.commands.get(&process).filter(|(name, _)| *name == member.stat.comm);
+        if let Some((_, command)) = known {
+            return command.clone();
+        }
+        let command = member.command();
+        self.meter.commands.insert(process, (member.stat.comm.clone(), command.clone()));
+        command
+    }
+}
+
+/// Where the share of one may not be read, its resident memory counts.
+fn proportional_memory(tree: &[Raw]) -> u64 {
+    let of = |one: &Raw| proc::proportional_memory(one.process.pid.get()).unwrap_or(one.memory);
+    // Pages of a process that ended meanwhile are nobody's; a number that was given away shows another's for one look.
+    tree.iter().map(of).fold(0, u64::saturating_add)
+}
+
+fn open_files(tree: &[Raw]) -> HashMap<ProcId, u64> {
+    tree.iter().filter_map(|one| Some((one.process, proc::open_files(one.process.pid.get())?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead as _;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::domain::{Mark, Signal};
+    use crate::sys::{clock, pidfd::Pidfd};
+
+    /// A shell with two children, one of which works without pause.
+    struct Family(Child);
+
+    impl Family {
+        fn new() -> Self {
+            let script = "sleep 63.2 & while :; do :; done & echo; wait";
+            let mut shell = Command::new("/bin/sh");
+            let mut shell = shell.args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh exists");
+            let mut out = std::io::BufReader::new(shell.stdout.take().expect("piped"));
+            out.read_line(&mut String::new()).expect("the shell says when its children run");
+            Self(shell)
+        }
+
+        fn cage(&self) -> Cage {
+            let pid = i32::try_from(self.0.id()).ok().and_then(Pid::new).expect("a pid");
+            let (mark, stack) = (Mark::from_random([1; 16]), Mark::from_random([2; 16]));
+            let leader = proc::identify(pid).expect("it runs");
+            Cage::new(UnitName::parse("family").expect("a name"), Life(1), mark, stack, None, leader)
+        }
+    }
+
+    impl Drop for Family {
+        fn drop(&mut self) {
+            for member in self.cage().census(&mut World::new(), Depth::Tree) {
+                let _ = Pidfd::open(member.id).and_then(|handle| handle.send(Signal::KILL));
+            }
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_tree_is_summed_and_who_stands_out_is_named() {
+        let family = Family::new();
+        let cage = family.cage();
+        let subject = |memory_limit, files| Subject { cage: &cage, inside: None, memory_limit, files };
+        let mut meter = Meter::default();
+        let first = meter.sample(&[subject(None, false)], None, clock::moment());
+        let life = first.lives.first().expect("it runs");
+        assert_eq!((life.processes, life.cpu_milli, life.proportional), (3, None, false));
+        assert_eq!(first.points.len(), 3);
+        assert_eq!(life.memory, first.points.iter().map(|point| point.memory).sum::<u64>());
+        assert!(life.busiest.is_none() && life.most_files.is_none());
+        let broadest = life.broadest.as_ref().expect("the shell has children");
+        assert_eq!((broadest.process, broadest.children), (cage.leader, 2));
+        // Until its work shows; it never pauses.
+        let (busy, second) = loop {
+            std::thread::sleep(Duration::from_millis(20));
+            let sample = meter.sample(&[subject(Some(1), true)], None, clock::moment());
+            let busiest = sample.lives.first().and_then(|life| life.busiest.clone());
+            if let Some(busy) = busiest {
+                break (busy, sample);
+            }
+        };
+        assert!(busy.process != cage.leader && busy.command.contains("while :"), "{busy:?}");
+        let life = second.lives.first().expect("it runs");
+        assert!(life.cpu_milli >= busy.cpu_milli && life.proportional, "{life:?}");
+        assert!(life.memory > 0 && life.memory < first.lives[0].memory, "a share is less than the whole");
+        assert!(life.most_files.as_ref().and_then(|one| one.open_files) >= Some(2), "{life:?}");
+    }
+
+    #[test]
+    fn a_life_that_is_over_is_not_told() {
+        let cage = Family::new().cage();
+        let subject = Subject { cage: &cage, inside: None, memory_limit: None, files: true };
+        let sample = Meter::default().sample(&[subject], Some(0), clock::moment());
+        assert_eq!((sample.lives.len(), sample.points.len()), (0, 0));
+    }
+}
