@@ -1,6 +1,6 @@
 //! What the manifest says, and what the services get of it.
 
-use crate::world::{World, finish};
+use crate::world::{World, await_that, finish};
 
 #[test]
 fn mistakes_are_all_told_with_line_and_hint() {
@@ -175,6 +175,8 @@ fn an_automatic_port_that_a_stranger_took_is_given_up() {
     world.ok(&["down"]);
     let number: u16 = port.trim().parse().expect("a port");
     let held = std::net::TcpListener::bind(("127.0.0.1", number)).expect("it is free again");
+    // A supervisor that is about to end could as well be about to start what listens there.
+    await_that("the supervisor has ended", || world.ps()["supervisor"].is_null());
     world.ok(&["up"]);
     let other = world.ok(&["port", "a"]).stdout;
     assert_ne!(other, port);
