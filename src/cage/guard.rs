@@ -99,7 +99,7 @@ fn still_holds(member: &Member) -> bool {
 }
 
 /// Whether it is a keeper or supervisor: our own program, started under a name that no user types.
-fn is_machinery(pid: i32, words: &[String]) -> bool {
+pub(super) fn is_machinery(pid: i32, words: &[String]) -> bool {
     // The shim of a container is the leader of a life, and a member as every other.
     let hidden = words.get(1).is_some_and(|word| word.starts_with("__") && word != "__container");
     if !hidden {

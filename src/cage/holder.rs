@@ -76,6 +76,22 @@ pub fn listening(members: &[ProcId]) -> Vec<u16> {
     ports.into_iter().collect()
 }
 
+/// The ports that each of these processes listens on, ascending.
+#[must_use]
+pub fn listening_each(members: &[ProcId]) -> BTreeMap<ProcId, Vec<u16>> {
+    let listeners = ports::listeners();
+    let mut each = BTreeMap::new();
+    for member in members {
+        let inodes = proc::sockets(member.pid.get());
+        let held = listeners.iter().filter(|one| inodes.contains(&one.inode)).map(|one| one.port);
+        let held: BTreeSet<u16> = held.collect();
+        if !held.is_empty() {
+            each.insert(*member, held.into_iter().collect());
+        }
+    }
+    each
+}
+
 /// The identity of a process that descends from one of these.
 fn heir(pid: i32, members: &[ProcId]) -> Option<ProcId> {
     let line = proc::ancestors(pid);

@@ -4,6 +4,7 @@
 //! A look at the machine is a [`World`]: read lazily, shared by all cages that are counted at the same moment, and
 //! thrown away. Nothing is signalled but through a [`crate::sys::pidfd::Pidfd`] whose start time was read again.
 
+mod beside;
 mod census;
 mod evidence;
 #[cfg(any(test, fuzzing))]
@@ -21,7 +22,8 @@ mod stray;
 mod verify;
 mod world;
 
-pub use holder::{Claim, claim, holder, holders, is_engines, listening};
+pub use beside::{Beside, Running, unheld};
+pub use holder::{Claim, claim, holder, holders, is_engines, listening, listening_each};
 pub use inside::inside;
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
 pub use looks::Looks;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+use crate::cage::beside::Beside;
 use crate::cage::census::{Net, gather};
 use crate::cage::evidence::{Candidate, MANIFESTS, Place, judge};
 use crate::cage::guard::Guard;
@@ -41,6 +42,8 @@ pub struct StackFacts {
     pub patterns: Vec<Regex>,
     /// `scope: user`: a pattern needs no evidence of this directory.
     pub user_wide: bool,
+    /// The stack runs on: what belongs to it is no stray. `lives` are those that are over then.
+    pub beside: Option<Beside>,
 }
 
 /// The supervisor as a parent.
@@ -116,6 +119,22 @@ fn find(facts: &StackFacts, world: &mut World) -> Found {
     let mut kept = world.descendants(&keepers);
     kept.extend(keepers);
     let mut found = Found { strays: Vec::new(), left_alone: Vec::new() };
+    if let Some(beside) = &facts.beside {
+        let tell = |(stat, id, why): &(Stat, ProcId, String)| ended(stat, *id, why.clone());
+        match beside.running(world) {
+            Ok(running) => {
+                kept.extend(running.kept);
+                found.left_alone = running.outside.iter().map(tell).collect();
+            }
+            Err(error) => {
+                // A stray cannot be told from a service then.
+                let why = format!("the ledger cannot be read: {error}");
+                let all = proven.iter().map(|member| (member.stat.clone(), member.id, why.clone()));
+                found.left_alone = all.map(|one| tell(&one)).collect();
+                return found;
+            }
+        }
+    }
     let mut seen: BTreeSet<ProcId> = kept.clone();
     for member in proven.into_iter().filter(|member| !kept.contains(&member.id)) {
         seen.insert(member.id);

@@ -6,14 +6,15 @@ use crate::cage::holder::holders;
 use crate::cage::life::{Depth, Member};
 use crate::cage::safety::Verdict;
 use crate::cage::stop::reason;
-use crate::cage::stray::StackFacts;
+use crate::cage::stray::{StackFacts, strays};
 use crate::cage::world::World;
 use crate::domain::{PortStatus, Survivor, UnitName};
 
 /// Most looks until two in a row agree that nothing is left.
 const LOOKS: u32 = 4;
 
-/// Looks at the whole process table for what is left of these units (none: of the whole stack), and at ports.
+/// Looks at the whole process table for what is left of these units (none: of the whole stack; beside what runs on: of
+/// these and of the strays), and at ports.
 ///
 /// It believes nothing of what the stop reported: identities of the ledger, sessions, cgroups and both marks are looked
 /// up anew, twice in a row. What is bound to end (a zombie, a process that ends between two looks) is no survivor.
@@ -41,7 +42,11 @@ fn look(facts: &StackFacts, units: Option<&[UnitName]>) -> Vec<Survivor> {
         None => facts.proven(&mut world),
         Some(units) => {
             let lives = facts.lives.iter().filter(|cage| units.contains(&cage.unit)).collect();
-            gather(&Net { lives, stack: None, hearth: None }, &mut world, Depth::Full)
+            let mut members = gather(&Net { lives, stack: None, hearth: None }, &mut world, Depth::Full);
+            if facts.beside.is_some() {
+                members.extend(strays(facts, &mut world));
+            }
+            members
         }
     };
     let ours = |member: &&Member| match guard.verdict(&mut world, member) {

@@ -53,6 +53,7 @@ Run:
   exec         Run a command where a service runs
 
 Mend:
+  sweep        Find strays, show the evidence for each, end them
   doctor       What holds on this machine, what is in the way, what is stale
 
 Set up:
@@ -104,6 +105,7 @@ impl Cli {
             Verb::Port(args) => Some(&args.place),
             Verb::Url(args) => Some(&args.place),
             Verb::Exec(args) => Some(&args.place),
+            Verb::Sweep(args) => Some(&args.place),
             Verb::Doctor(args) => Some(&args.place),
             Verb::Check(args) => Some(&args.place),
             Verb::Config(args) => Some(&args.place),
@@ -164,6 +166,9 @@ pub enum Verb {
     Url(UrlArgs),
     /// Run a command where a service runs (its exit code is passed on)
     Exec(ExecArgs),
+    /// Find strays, show the evidence for each, end them (exit code 6: something survived)
+    #[command(visible_alias = "cleanup")]
+    Sweep(SweepArgs),
     /// What holds on this machine, what is in the way, what is stale (exit code 5: something needs attention)
     Doctor(DoctorArgs),
     /// Check the manifest
@@ -193,6 +198,7 @@ impl Verb {
             Self::Logs(args) => args.json,
             Self::Events(args) => args.json,
             Self::Config(args) => args.json,
+            Self::Sweep(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Ls(args) | Self::Version(args) => args.json,
             Self::Wait(_)
@@ -469,6 +475,30 @@ pub struct ExecArgs {
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     pub command: Vec<String>,
+}
+
+/// `devstack sweep`
+#[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub struct SweepArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
+    /// Also what is left of this user's other stacks, where nobody holds them any more
+    #[arg(long)]
+    pub all_stacks: bool,
+    /// Only tell what would be ended (exit code 5 where there is something)
+    #[arg(long, conflicts_with_all = ["force", "timeout"])]
+    pub dry_run: bool,
+    /// SIGKILL at once, then the same proof
+    #[arg(long)]
+    pub force: bool,
+    /// Time between asking and SIGKILL, such as 3s [default: 10s]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `devstack doctor`

@@ -6,7 +6,6 @@ use tokio::sync::oneshot;
 
 use super::args::{DownArgs, StopArgs};
 use super::exit::{CliError, Code};
-use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, check_names};
 use super::reach::{self, Wake};
 use super::talk::{Ended, Interrupts, Source, follow};
@@ -117,7 +116,9 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         door.say("nothing was done\n");
         return Err(CliError::Told(Code::Failed));
     }
-    let ended = block_on(end(stack, door, loaded, wish, units))??;
+    let request = DownRequest { units, force: wish.force, grace: wish.timeout, strays: false };
+    let call = DownCall { request, plan: loaded.map(|loaded| loaded.plan), caller: caller() };
+    let ended = block_on(end(stack, door, call, Verb::Down))??;
     match ended.reply {
         Reply::Down(report) => {
             let volumes = match found {
@@ -161,22 +162,15 @@ fn tell(door: &Door, wish: &Wish, report: DownReport, volumes: &Volumes) -> Resu
     }
 }
 
-async fn end(
-    stack: Stack,
-    door: &Door,
-    loaded: Option<Loaded>,
-    wish: &Wish,
-    units: Option<Vec<UnitName>>,
-) -> Result<Ended, CliError> {
+/// Has it done by the supervisor, or does it where there is none, and follows it to its end.
+pub(super) async fn end(stack: Stack, door: &Door, call: DownCall, verb: Verb) -> Result<Ended, CliError> {
     let mut interrupts = Interrupts::listen()?;
-    let request = DownRequest { units, force: wish.force, grace: wish.timeout };
-    let call = DownCall { request, plan: loaded.map(|loaded| loaded.plan), caller: caller() };
     let harder = DownCall {
         request: DownRequest { force: true, ..call.request.clone() },
         plan: None,
         caller: call.caller.clone(),
     };
-    let (asked, progress) = (ask(&stack, door, &call).await?, Progress::new(door, Verb::Down));
+    let (asked, progress) = (ask(&stack, door, &call, verb).await?, Progress::new(door, verb));
     let ended = match asked {
         Worker::Supervisor(lines) => {
             let by_force = async |_, _| {
@@ -214,8 +208,8 @@ enum Worker {
     Myself(Claim),
 }
 
-/// Asks the supervisor; where none lives or answers, takes its place.
-async fn ask(stack: &Stack, door: &Door, call: &DownCall) -> Result<Worker, CliError> {
+/// Asks the supervisor; where none lives or answers, takes its place. A sweep is no reason to end one that is silent.
+async fn ask(stack: &Stack, door: &Door, call: &DownCall, verb: Verb) -> Result<Worker, CliError> {
     for _ in 0..reach::TRIES {
         let asked = reach::answer(stack, door, Wake::Yes, async {
             Client::connect(&stack.dir.socket()).await?.ask("/v1/down", call).await
@@ -224,7 +218,7 @@ async fn ask(stack: &Stack, door: &Door, call: &DownCall) -> Result<Worker, CliE
             Ok(lines) => return Ok(Worker::Supervisor(lines)),
             // No supervisor, or one that is just ending.
             Err(ClientError::Absent | ClientError::Broken(_) | ClientError::Refused(503, _)) => false,
-            Err(ClientError::Silent) => {
+            Err(ClientError::Silent) if verb != Verb::Sweep => {
                 reach::depose(stack, door)?;
                 true
             }

@@ -16,6 +16,7 @@ mod look;
 mod place;
 mod reach;
 mod setup;
+mod sweep;
 mod talk;
 mod up;
 mod volumes;
@@ -99,6 +100,7 @@ fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
         Verb::Port(args) => setup::port(&place, door, args),
         Verb::Url(args) => setup::url(&place, door, args),
         Verb::Exec(args) => exec::run(&place, door, args),
+        Verb::Sweep(args) => sweep::run(&place, door, args),
         Verb::Doctor(args) => doctor::run(&place, door, args),
         Verb::Check(_) => setup::check(&place, door),
         Verb::Config(args) => setup::config(&place, door, args),

@@ -84,6 +84,16 @@ impl Place {
         Ok(Stack { dir, file })
     }
 
+    /// A stack that is known only by what lives of it, made on disk so that its end can be recorded.
+    pub(super) fn made(&self, stack: Stack) -> Result<Stack, CliError> {
+        if stack.dir.was_used() {
+            return Ok(stack);
+        }
+        let dir = self.home.open(&stack.file.manifest, &stack.file.name).map_err(home_error)?;
+        dir.write_stack(&stack.file).map_err(home_error)?;
+        Ok(Stack { dir, ..stack })
+    }
+
     /// The stack of this manifest, if it was ever used; its manifest may be broken, unreadable or gone.
     pub(super) fn find(&self) -> Result<Option<Stack>, CliError> {
         let manifest = match self.manifest() {

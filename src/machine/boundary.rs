@@ -99,8 +99,8 @@ pub struct UpRequest {
     pub timeout: Option<Duration>,
 }
 
-/// End units and prove it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// End units and prove it. As default: the whole stack, gracefully.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DownRequest {
     /// These units; none means the whole stack, its strays and patterns included.
     pub units: Option<Vec<UnitName>>,
@@ -108,6 +108,10 @@ pub struct DownRequest {
     pub force: bool,
     /// Replaces each unit's own grace.
     pub grace: Option<Duration>,
+    /// Strays are looked for and ended as well, though the stack runs on: with no unit at all it is a sweep. The whole
+    /// stack is never ended without.
+    #[serde(default)]
+    pub strays: bool,
 }
 
 /// What one question to the world brought.
@@ -172,11 +176,12 @@ pub enum Action {
     Kill { target: Target },
     /// The life is over and proven empty: give back its cgroup, forget its members.
     Retire { unit: UnitName, life: Life },
-    /// Look for strays of the whole stack. Answered by `Sought`.
-    Seek,
+    /// Look for strays of the whole stack; `beside`: which runs on, and is left alone. Answered by `Sought`.
+    Seek { beside: bool },
     /// Look, independently of all that is believed, for what is left of these units (none: of the whole stack) and
-    /// whether their ports are free. Answered by `Verified`.
-    Verify { units: Option<Vec<UnitName>> },
+    /// whether their ports are free. `strays`: of some units only, and of the strays beside what runs on. Answered by
+    /// `Verified`.
+    Verify { units: Option<Vec<UnitName>>, strays: bool },
     /// Answer a request.
     Reply { id: RequestId, reply: Reply },
 }

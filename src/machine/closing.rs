@@ -26,6 +26,9 @@ pub(super) struct DownWork {
     begun: Moment,
     /// None: the whole stack.
     units: Option<BTreeSet<UnitName>>,
+    /// Strays too, though it is not the whole stack.
+    #[serde(default)]
+    strays: bool,
     force: bool,
     grace: Option<Duration>,
     /// Units that are still on their way out.
@@ -67,23 +70,38 @@ pub(super) struct Verified {
 pub(super) struct Questions {
     last: u64,
     /// The first is outstanding.
-    line: VecDeque<(u64, Option<Vec<UnitName>>)>,
+    line: VecDeque<(u64, Scope)>,
+}
+
+/// What a verification looks at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Scope {
+    /// None: the whole stack.
+    pub(super) units: Option<Vec<UnitName>>,
+    /// The strays beside these units.
+    pub(super) strays: bool,
+}
+
+impl Scope {
+    fn ask(&self, turn: &mut Turn) {
+        turn.act(Action::Verify { units: self.units.clone(), strays: self.strays });
+    }
 }
 
 impl Questions {
-    pub(super) fn ask(&mut self, units: Option<Vec<UnitName>>, turn: &mut Turn) -> u64 {
+    pub(super) fn ask(&mut self, scope: Scope, turn: &mut Turn) -> u64 {
         self.last += 1;
         if self.line.is_empty() {
-            turn.act(Action::Verify { units: units.clone() });
+            scope.ask(turn);
         }
-        self.line.push_back((self.last, units));
+        self.line.push_back((self.last, scope));
         self.last
     }
 
     fn answered(&mut self, turn: &mut Turn) -> Option<u64> {
         let (ticket, _) = self.line.pop_front()?;
-        if let Some((_, units)) = self.line.front() {
-            turn.act(Action::Verify { units: units.clone() });
+        if let Some((_, scope)) = self.line.front() {
+            scope.ask(turn);
         }
         Some(ticket)
     }
@@ -150,6 +168,15 @@ impl DownWork {
         self.units.is_none()
     }
 
+    fn sweeps(&self) -> bool {
+        self.is_whole() || self.strays
+    }
+
+    fn seek(&mut self, turn: &mut Turn) {
+        self.stage = Stage::Seeking;
+        turn.act(Action::Seek { beside: !self.is_whole() });
+    }
+
     pub(super) fn deadline(&self) -> Option<Moment> {
         match &self.stage {
             Stage::Sweeping(ladder) => ladder.deadline(),
@@ -198,6 +225,7 @@ impl Stack {
                 ids: vec![(id, now)],
                 begun: now,
                 units,
+                strays: request.strays,
                 force: request.force,
                 grace: request.grace,
                 open: BTreeSet::new(),
@@ -213,6 +241,10 @@ impl Stack {
             (Some(old), Some(new)) => Some(old.min(new)),
             (old, new) => old.or(new),
         };
+        if request.strays && !work.sweeps() {
+            work.stage = Stage::Closing;
+        }
+        work.strays |= request.strays;
         match (&mut work.units, units) {
             (None, _) => {}
             (Some(old), Some(new)) => {
@@ -284,13 +316,8 @@ impl Stack {
     pub(super) fn judge_down(&mut self, turn: &mut Turn) {
         let Some(work) = &mut self.down else { return };
         match work.stage {
-            Stage::Closing if work.open.is_empty() => match &work.units {
-                None => {
-                    work.stage = Stage::Seeking;
-                    turn.act(Action::Seek);
-                }
-                Some(_) => self.verify_down(turn),
-            },
+            Stage::Closing if work.open.is_empty() && work.sweeps() => work.seek(turn),
+            Stage::Closing if work.open.is_empty() => self.verify_down(turn),
             Stage::Closing | Stage::Seeking | Stage::Sweeping(_) | Stage::Verifying { .. } => {}
         }
     }
@@ -298,7 +325,8 @@ impl Stack {
     fn verify_down(&mut self, turn: &mut Turn) {
         let Some(work) = &mut self.down else { return };
         let units = work.units.as_ref().map(|units| units.iter().cloned().collect());
-        work.stage = Stage::Verifying { ticket: self.questions.ask(units, turn) };
+        let scope = Scope { units, strays: work.strays && !work.is_whole() };
+        work.stage = Stage::Verifying { ticket: self.questions.ask(scope, turn) };
     }
 
     /// The strays are known.
@@ -391,10 +419,9 @@ impl Stack {
             .map(|survivor| survivor.process)
             .collect();
         let new = verified.survivors.iter().any(|survivor| !known.contains(&survivor.process));
-        if new && work.units.is_none() && work.seeks < MORE_SEEKS {
+        if new && work.sweeps() && work.seeks < MORE_SEEKS {
             work.seeks += 1;
-            work.stage = Stage::Seeking;
-            turn.act(Action::Seek);
+            work.seek(turn);
             return;
         }
         self.finish_down(verified, turn);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::closing::Scope;
 use super::order::{Holds, holds};
 use super::rollback::{Cut, Rollback};
 use super::turn::Turn;
@@ -323,7 +324,7 @@ impl Stack {
         match &mut work.back {
             Some(back) if back.open.is_empty() && back.ticket.is_none() => {
                 let units = back.names.clone();
-                let ticket = self.questions.ask(Some(units), turn);
+                let ticket = self.questions.ask(Scope { units: Some(units), strays: false }, turn);
                 back.ticket = Some(ticket);
                 false
             }

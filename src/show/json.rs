@@ -335,7 +335,7 @@ impl<'a> DownDoc<'a> {
 }
 
 #[derive(Serialize)]
-struct SurvivorDoc<'a> {
+pub(super) struct SurvivorDoc<'a> {
     pid: i32,
     start: u64,
     command: &'a str,
@@ -346,7 +346,7 @@ struct SurvivorDoc<'a> {
 }
 
 impl<'a> SurvivorDoc<'a> {
-    fn new(survivor: &'a Survivor) -> Self {
+    pub(super) fn new(survivor: &'a Survivor) -> Self {
         let ProcId { pid, start } = survivor.process;
         Self {
             pid: pid.get(),
@@ -436,6 +436,6 @@ struct DeafDoc<'a> {
     command: &'a str,
 }
 
-fn rounded(seconds: f64) -> f64 {
+pub(super) fn rounded(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

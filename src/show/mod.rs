@@ -19,6 +19,7 @@ pub mod paint;
 pub mod progress;
 pub mod ps;
 pub mod status;
+pub mod sweep;
 pub mod table;
 pub mod text;
 pub mod trouble;

@@ -14,6 +14,8 @@ pub enum Verb {
     Up,
     /// Units are ended.
     Down,
+    /// Strays are ended: units are no news.
+    Sweep,
 }
 
 /// Remembers what was seen, so that changes can be told from repetitions.
@@ -46,6 +48,9 @@ impl Track {
     ///
     /// Units that were at rest from the beginning and those that only wait in line are not told.
     pub fn update(&mut self, views: &[UnitView], now: WallTime, paint: &Paint) -> String {
+        if self.verb == Verb::Sweep {
+            return String::new();
+        }
         let first = self.seen.is_empty();
         let mut table = lines_table(views);
         for view in views {

@@ -11,7 +11,7 @@ use super::birth;
 use super::containers::{self, EngineAt, Search, end_unit, engines, is_done, state_of};
 use super::life::{Fact, Held, Key};
 use super::performer::Performer;
-use crate::cage;
+use crate::cage::{self, StackFacts};
 use crate::domain::{ContainerTrouble, Failure, Life, PortHolder, PortStatus, UnitName};
 use crate::engine::Engine as _;
 use crate::health;
@@ -143,14 +143,15 @@ impl Performer {
     }
 
     /// Looks at what is left after a stop; engines are asked where the stack has used any.
-    pub(super) fn verify_all(&self, units: Option<Vec<UnitName>>, ports: Vec<u16>) {
-        let engines = engines(&self.dir);
-        let facts = self.stack_facts();
+    pub(super) fn verify_all(&self, facts: &StackFacts, units: Option<Vec<UnitName>>, ports: Vec<u16>) {
+        // A sweep is no business of engines: what runs in containers is theirs.
+        let sweep = units.as_ref().is_some_and(Vec::is_empty);
+        let engines = if sweep { Vec::new() } else { engines(&self.dir) };
         if engines.is_empty() {
-            let (survivors, ports) = cage::verify(&facts, units.as_deref(), &ports);
+            let (survivors, ports) = cage::verify(facts, units.as_deref(), &ports);
             return self.tell(Event::Verified { survivors, ports, containers: None });
         }
-        let (dir, tell) = (self.dir.clone(), self.facts.clone());
+        let (dir, tell, facts) = (self.dir.clone(), self.facts.clone(), facts.clone());
         spawn_local(async move {
             let search = Search { dir, engines, units };
             let proof = search.prove().await;

@@ -81,8 +81,8 @@ impl Driver {
         }
         if !taken.to_end.is_empty() {
             // As was begun by the last supervisor, or by their keepers. Nobody waits for the answer.
-            let request = Request::Down(DownRequest { units: Some(taken.to_end), force: false, grace: None });
-            driver.step(Event::Requested { id: 0, request });
+            let request = DownRequest { units: Some(taken.to_end), ..DownRequest::default() };
+            driver.step(Event::Requested { id: 0, request: Request::Down(request) });
         }
         Ok(driver)
     }
@@ -221,7 +221,7 @@ impl Driver {
     fn end_stack(&mut self) {
         self.ending = true;
         self.last_request += 1;
-        let request = Request::Down(DownRequest { units: None, force: false, grace: None });
+        let request = Request::Down(DownRequest::default());
         self.step(Event::Requested { id: self.last_request, request });
     }
 

@@ -25,6 +25,7 @@ mod recall;
 mod recover;
 mod restore;
 mod sensing;
+mod sweep;
 
 pub use birth::environment_beside;
 pub use daemon::run as run_daemon;
@@ -33,3 +34,4 @@ pub use inline::{Claim, Inline, claim, down, look};
 pub use launch::{LaunchError, ensure};
 pub use look::at_rest;
 pub use recall::{Recalled, recall, unreachable};
+pub use sweep::{Outlook, Whose, outlook};

@@ -272,8 +272,8 @@ impl Performer {
             Action::Ask { target, signal } => self.ask(&target, signal),
             Action::Kill { target } => self.kill(&target),
             Action::Retire { unit, life } => self.retire(&unit, life),
-            Action::Seek => self.seek(),
-            Action::Verify { units } => self.verify(units.as_deref(), stack),
+            Action::Seek { beside } => self.seek(beside),
+            Action::Verify { units, strays } => self.verify(units.as_deref(), strays, stack),
             Action::Reply { .. } => {}
         }
     }
@@ -494,19 +494,28 @@ impl Performer {
             // The plan was checked when it was made; a pattern of a damaged file matches nothing.
             patterns: self.sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
             user_wide: self.sweep.scope == SweepScope::User,
+            beside: None,
         }
     }
 
-    fn seek(&mut self) {
+    /// The same beside what runs on: from the ledger, which knows jobs as well.
+    fn facts_beside(&self) -> StackFacts {
+        let doubted = self.doubted.clone();
+        let facts = super::sweep::beside(&self.dir, &self.stack, &self.sweep, self.spared.clone());
+        StackFacts { doubted, ..facts }
+    }
+
+    fn seek(&mut self, beside: bool) {
         // Whoever is told that all has ended finds no keeper any more.
         self.leaving.settle();
-        let sought = cage::seek(&self.stack_facts());
+        let facts = if beside { self.facts_beside() } else { self.stack_facts() };
+        let sought = cage::seek(&facts);
         here(KillPoint::Sought);
         self.strays = Some((sought.prey, None));
         self.tell(Event::Sought { strays: sought.strays, left_alone: sought.left_alone });
     }
 
-    fn verify(&mut self, units: Option<&[UnitName]>, stack: &Stack) {
+    fn verify(&mut self, units: Option<&[UnitName]>, strays: bool, stack: &Stack) {
         self.leaving.settle();
         let ports: BTreeSet<u16> = match units {
             None => self.ports_declared.clone(),
@@ -516,7 +525,8 @@ impl Performer {
             }
         };
         let ports: Vec<u16> = ports.into_iter().collect();
-        self.verify_all(units.map(<[UnitName]>::to_vec), ports);
+        let facts = if strays { self.facts_beside() } else { self.stack_facts() };
+        self.verify_all(&facts, units.map(<[UnitName]>::to_vec), ports);
         here(KillPoint::Verified);
     }
 

@@ -21,6 +21,7 @@ fn facts(dir: &Path) -> StackFacts {
         spared: BTreeSet::new(),
         patterns: Vec::new(),
         user_wide: false,
+        beside: None,
     }
 }
 

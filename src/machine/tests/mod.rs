@@ -113,7 +113,7 @@ fn up(units: &[UnitPlan]) -> UpRequest {
 }
 
 fn down() -> DownRequest {
-    DownRequest { units: None, force: false, grace: None }
+    DownRequest::default()
 }
 
 fn target(unit: &str, life: u32) -> Target {
@@ -305,11 +305,12 @@ fn word(action: &Action) -> String {
         Action::Ask { target: of, signal } => format!("ask {} {signal}", target(of)),
         Action::Kill { target: of } => format!("kill {}", target(of)),
         Action::Retire { unit, life } => format!("retire {unit} {life}"),
-        Action::Seek => "seek".to_owned(),
-        Action::Verify { units: None } => "verify all".to_owned(),
-        Action::Verify { units: Some(units) } => {
-            let names: Vec<_> = units.iter().map(UnitName::as_str).collect();
-            format!("verify {}", names.join(","))
+        Action::Seek { beside: false } => "seek".to_owned(),
+        Action::Seek { beside: true } => "seek beside".to_owned(),
+        Action::Verify { units: None, .. } => "verify all".to_owned(),
+        Action::Verify { units: Some(units), strays } => {
+            let names = units.iter().map(UnitName::as_str).chain(strays.then_some("strays"));
+            format!("verify {}", names.collect::<Vec<_>>().join(","))
         }
         Action::Reply { id, reply } => match reply {
             Reply::Up(report) => format!("reply {id} up {}", report.ready),

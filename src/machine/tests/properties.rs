@@ -137,7 +137,12 @@ impl<'a> Driver<'a> {
         let Some((_, deed)) = scenario.deeds.get(count) else {
             self.last = self.requests + 1;
             let force = self.noise.chance(20);
-            return self.request(Request::Down(DownRequest { units: None, force, grace: None }));
+            return self.request(Request::Down(DownRequest {
+                units: None,
+                force,
+                grace: None,
+                strays: false,
+            }));
         };
         match deed {
             Deed::Up { units, recreate, changed, no_deps, keep, timeout, shorter } => {
@@ -153,13 +158,14 @@ impl<'a> Driver<'a> {
                 let (no_deps, keep) = (*no_deps, *keep);
                 self.request(Request::Up(UpRequest { plan, units: chosen, recreate, no_deps, keep, timeout }))
             }
-            Deed::Down { units, force, grace } => {
+            Deed::Down { units, force, grace, strays } => {
                 let known = |unit: &UnitName| self.stack.unit_plan(unit).is_some();
                 let units = units.map(|mask| {
                     let chosen = scenario.chosen(mask, scenario.units.len(), false);
                     chosen.into_iter().filter(known).collect()
                 });
-                self.request(Request::Down(DownRequest { units, force: *force, grace: grace.map(millis) }))
+                let (force, grace, strays) = (*force, grace.map(millis), *strays);
+                self.request(Request::Down(DownRequest { units, force, grace, strays }))
             }
             Deed::Cancel { back, force } => {
                 self.step(Event::Cancelled { id: self.requests.saturating_sub(*back), force: *force })

@@ -205,6 +205,53 @@ fn strays_go_down_the_same_ladder() {
     }
 }
 
+fn sweep() -> DownRequest {
+    DownRequest { strays: true, ..only(&[]) }
+}
+
+#[test]
+fn a_sweep_ends_strays_and_nothing_else() {
+    let mut bench = Bench::running(&[unit("a")]);
+    assert_eq!(bench.down(2, sweep()), ["seek beside"]);
+    assert_eq!(bench.sought(&[500]), ["ask strays SIGTERM"]);
+    assert_eq!(bench.event(Event::Emptied { target: Target::Strays }), ["verify strays"]);
+    assert_eq!(bench.verified(&[501], &[]), ["seek beside"], "a new one: it is sought once more");
+    assert_eq!(bench.sought(&[501]), ["ask strays SIGTERM"]);
+    assert_eq!(bench.event(Event::Emptied { target: Target::Strays }), ["verify strays"]);
+    assert_eq!(bench.verified(&[], &[]), ["reply 2 down true"]);
+    let report = bench.down_reply(2);
+    assert_eq!((report.swept, report.units), (vec![stray(500), stray(501)], Vec::new()));
+    assert_eq!(bench.state("a"), State::Ready);
+    // Nothing but strays: clean is said of them alone.
+    assert_eq!(bench.down(3, sweep()), ["seek beside"]);
+    assert_eq!(bench.sought(&[]), ["verify strays"]);
+    assert_eq!(bench.verified(&[], &[]), ["reply 3 down true"]);
+}
+
+#[test]
+fn a_sweep_joins_a_down_and_a_down_widens_a_sweep() {
+    let mut bench = Bench::running(&[unit("a")]);
+    assert_eq!(bench.down(2, down()), ["ask a 1 SIGTERM"]);
+    assert_eq!(bench.down(3, sweep()), NOTHING);
+    assert_eq!(bench.emptied("a", 1), ["retire a 1", "seek"]);
+    assert_eq!(bench.sought(&[]), ["verify all"]);
+    assert_eq!(bench.verified(&[], &[]), ["reply 2 down true", "reply 3 down true"]);
+
+    let mut bench = Bench::running(&[unit("a")]);
+    assert_eq!(bench.down(2, sweep()), ["seek beside"]);
+    assert_eq!(bench.sought(&[500]), ["ask strays SIGTERM"]);
+    assert_eq!(bench.down(3, down()), ["ask a 1 SIGTERM"]);
+    assert_eq!(bench.emptied("a", 1), ["retire a 1", "seek"]);
+
+    // Of some units: the strays are looked for after their end.
+    let mut bench = Bench::running(&[unit("a"), unit("b")]);
+    assert_eq!(bench.down(2, only(&["a"])), ["ask a 1 SIGTERM"]);
+    assert_eq!(bench.down(3, sweep()), NOTHING);
+    assert_eq!(bench.emptied("a", 1), ["retire a 1", "seek beside"]);
+    assert_eq!(bench.sought(&[]), ["verify a,strays"]);
+    assert_eq!(bench.verified(&[], &[]), ["reply 2 down true", "reply 3 down true"]);
+}
+
 #[test]
 fn a_stray_that_cannot_be_ended_is_told() {
     let mut bench = Bench::new();

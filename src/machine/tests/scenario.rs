@@ -42,6 +42,7 @@ pub(super) enum Deed {
         units: Option<u8>,
         force: bool,
         grace: Option<u64>,
+        strays: bool,
     },
     Cancel {
         back: u64,
@@ -109,7 +110,7 @@ pub(super) fn a_task_adopted_as_ready() -> Scenario {
         ],
         deeds: vec![
             (0, up(255)),
-            (9, Deed::Down { units: None, force: true, grace: None }),
+            (9, Deed::Down { units: None, force: true, grace: None, strays: false }),
             (534, up(255)),
             (125, Deed::Crash),
             (0, up(0)),
@@ -160,8 +161,10 @@ fn deed() -> impl Strategy<Value = Deed> {
         },
     );
     let grace = prop::option::weighted(0.3, 0..500_u64);
-    let down = (prop::option::of(any::<u8>()), prop::bool::weighted(0.25), grace)
-        .prop_map(|(units, force, grace)| Deed::Down { units, force, grace });
+    // No unit at all is a sweep.
+    let some = prop_oneof![3 => any::<u8>(), 1 => Just(0_u8)];
+    let down = (prop::option::of(some), prop::bool::weighted(0.25), grace, any::<bool>())
+        .prop_map(|(units, force, grace, strays)| Deed::Down { units, force, grace, strays });
     let cancel = (0..3_u64, any::<bool>()).prop_map(|(back, force)| Deed::Cancel { back, force });
     prop_oneof![
         10 => up,

@@ -52,8 +52,8 @@ impl World {
             Action::Ask { target, .. } => self.ask(target),
             Action::Kill { target } => self.kill(target),
             Action::Retire { unit, life } => return self.retire(&(unit.clone(), *life)),
-            Action::Seek => self.seek(),
-            Action::Verify { units } => self.verify(units.as_deref()),
+            Action::Seek { .. } => self.seek(),
+            Action::Verify { units, strays } => self.verify(units.as_deref(), *strays),
             Action::Reply { .. } => {}
         }
         Ok(())
@@ -158,10 +158,14 @@ impl World {
         self.tell("strays", Event::Sought { strays, left_alone: Vec::new() });
     }
 
-    fn verify(&mut self, units: Option<&[UnitName]>) {
+    fn verify(&mut self, units: Option<&[UnitName]>, strays: bool) {
         self.owe("verify".to_owned());
         let units = units.map(|units| units.iter().cloned().collect::<BTreeSet<_>>());
-        let found = self.processes.values().filter(|process| covered(&process.owner, units.as_ref()));
+        let is_stray = |process: &Process| strays && matches!(process.owner, Owner::Stray(_));
+        let found = self
+            .processes
+            .values()
+            .filter(|process| is_stray(process) || covered(&process.owner, units.as_ref()));
         let survivors = found.map(alive).collect();
         let ports = vec![PortStatus { port: 1, free: !self.held_port, owner: None }];
         self.tell("verify", Event::Verified { survivors, ports, containers: None });
