@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use devstack::domain::UnitName;
+use devstack::domain::{Limits, OnBreach, UnitName};
 use devstack::manifest::{self, Code, Problem};
 use devstack::plan::{
     self, Condition, ContainerPlan, Context, EngineKind, Plan, Probe, RestartPolicy, SelectError,
@@ -310,25 +310,18 @@ fn automatic_ports_are_asked_for_and_known_to_others() {
 
 #[test]
 fn every_key_of_the_contract_is_read_or_refused_and_never_ignored() {
-    for (key, value) in [
-        ("limits", "{memory: 8G}"),
-        ("monitor", "{interval: 2s}"),
-        ("budgets", "{up: 30s}"),
-        ("dashboard", "{port: 18790}"),
-    ] {
+    for (key, value) in
+        [("monitor", "{interval: 2s}"), ("budgets", "{up: 30s}"), ("dashboard", "{port: 18790}")]
+    {
         assert_eq!(
             codes(&format!("{key}: {value}\nservices: {{a: {{command: x}}}}")),
             [Code::NotYet],
             "{key}"
         );
     }
-    for (key, value) in [
-        ("limits", "{memory: 1G}"),
-        ("tty", "true"),
-        ("watch", "{paths: [src]}"),
-        ("hooks", "{pre_start: x}"),
-        ("health", "https://x/"),
-    ] {
+    for (key, value) in
+        [("tty", "true"), ("watch", "{paths: [src]}"), ("hooks", "{pre_start: x}"), ("health", "https://x/")]
+    {
         assert_eq!(
             codes(&format!("services: {{a: {{command: x, {key}: {value}}}}}")),
             [Code::NotYet],
@@ -399,7 +392,7 @@ mistakes! {
     mistake_names: "name: a/b\nservices:\n  -x: {command: a}\n  'a\tb': {command: a}\n  '': {command: a}\n";
     mistake_references: "services:\n  a: {command: '${services.b.port} ${services.c.port} ${services.b.ports.htp} ${services.b.x}'}\n  b: {command: x, ports: {http: 1, grpc: 2}}\n";
     mistake_env_files: "env_file: missing.env\nservices:\n  a: {command: x, env_file: [{required: true}, {path: also.env}]}\n";
-    mistake_not_yet: "limits: {memory: 8G}\nservices:\n  db: {command: x, limits: {memory: 1G}, watch: {paths: [src]}}\n  a: {command: x, health: 'https://localhost/'}\n";
+    mistake_not_yet: "dashboard: {port: 1}\nservices:\n  db: {command: x, tty: true, watch: {paths: [src]}}\n  a: {command: x, health: 'https://localhost/'}\n";
     mistake_checks: "services:\n  a: {command: x, health: {}}\n  b: {command: x, ready: notify}\n  c: {command: x, health: {status: 200, tcp: 80}}\n  d: {command: x, health: {http: {status: 200}, notify: false}}\n";
     mistake_yaml: "services:\n  web:\n    command: echo a: b\n";
     mistake_unclosed: "services: {web: {command: x}\n";
@@ -417,6 +410,7 @@ mistakes! {
     mistake_volumes: "services:\n  db:\n    image: postgres:16\n    volumes: [pgdata, \"conf/x:/etc\", \"pgdata:data\", \"pgdata:/data:r0\", \"~root:/r\", \"a1:/x\", \"b1:/x\", {type: bind, target: /y}, {source: c1}, {type: tmpfs, target: /z}, {target: /v, read_only: true}, {typ: bind}]\n  b: {image: x, volumes: \"a:/b\"}\n  c: {image: x, volumes: {data: /x}}\n";
     mistake_images: "services:\n  a: {image: Postgres}\n  b: {image: }\n  c: {image: ''}\n  d: {image: 'postgres:'}\n  e: {build: [x]}\n  f: {build: {contxt: .}}\n  g: {build: 'https://example.com/x.git'}\n  h: {image: x, pull_policy: build}\n  i: {build: ., pull_policy: never}\n  j: {image: x, pull_policy: sometimes}\n";
     mistake_container_values: "services:\n  a: {image: x, container_name: 'a b', context: '', network: 'a b', user: -x, command: 'a && b', entrypoint: \"sh -c 'x\", stop_signal: SIGTREM}\n  b: {image: x, limits: {memory: 1M, cpus: many, pids: 0, runtime: 8h}}\n  c: {image: x, container_name: same, command: [], entrypoint: ''}\n  d: {image: x, container_name: same, limits: 5}\n";
+    mistake_limits: "limits: {memory: 8, cpus: 0, pids: many, jobs: 0, job_timeout: 10, runtime: 1h}\ndefaults: {limits: {memry: 1G}}\nservices:\n  a: {command: x, limits: {memory: 1K, cpus: 1.2345, pids: 0, runtime: 0s, idle: soon, open_files: 3, on_breach: kill, for: 3}}\n  b: {command: x, limits: 1G}\n  c: {image: x, limits: {memory: 8M, idle: 1m, open_files: 64, on_breach: kill-culprit}}\n";
     mistake_container_names: "services:\n  a: {image: x, container_name: same}\n  b: {image: x, container_name: same}\n  c: {image: x, container_name: one, profiles: [p]}\n  d: {image: x, container_name: one, profiles: [q]}\n";
     mistake_fallbacks: "services:\n  a: {image: x, fallback: {comand: x}}\n  b: {image: x, fallback: {}}\n  c: {image: x, fallback: {command: x, image: y, ports: ['80:80'], health: {image: true}}}\n  d: {image: x, fallback: }\n  e: {image: x, fallback: exec x}\n  f: {command: x, fallback: y}\n  g: {image: x, restart: maybe, fallback: {command: y, working_dir: ''}}\n";
     mistake_named_volumes: "volumes:\n  a b: {}\n  db: {name: -x, driver: nfs, external: maybe}\n  ok: hello\nservices: {a: {image: x}}\n";
@@ -699,6 +693,50 @@ fn the_definition_changes_with_all_that_a_container_is_made_of() {
     ] {
         assert_ne!(definition(other), base, "{other}");
     }
+}
+
+#[test]
+fn limits_stand_over_their_defaults_and_only_that_of_files_needs_a_new_process() {
+    let plan = good(
+        "limits: {memory: 8G, pids: 400, cpus: 6, jobs: 3, job_timeout: 20m}
+defaults: {limits: {pids: 100, idle: 1h, on_breach: warn, for: 10s}}
+services:
+  a: {command: x, limits: {memory: 1G, cpus: 1.5, runtime: 8h, on_breach: kill-culprit}}
+  b: {command: x, limits: {open_files: 64}}
+  c: {image: x, limits: {memory: 64M, runtime: 1h}}
+",
+    );
+    let stack = &plan.limits;
+    assert_eq!((stack.memory, stack.cpus_milli, stack.pids), (Some(8 << 30), Some(6000), Some(400)));
+    assert_eq!((stack.jobs, stack.job_timeout), (Some(3), Some(Duration::from_secs(1200))));
+    let hour = Duration::from_secs(3600);
+    let a = Limits {
+        memory: Some(1 << 30),
+        cpus_milli: Some(1500),
+        pids: Some(100),
+        runtime: Some(8 * hour),
+        idle: Some(hour),
+        open_files: None,
+        on_breach: OnBreach::KillCulprit,
+        sustained: Duration::from_secs(10),
+    };
+    assert_eq!(plan.units[0].limits, a);
+    assert_eq!((plan.units[1].limits.open_files, plan.units[1].limits.on_breach), (Some(64), OnBreach::Warn));
+    // Of a container its engine holds what it can.
+    let held = container(&plan, "c");
+    assert_eq!((held.memory, held.pids, held.cpus_milli), (Some(64 << 20), Some(100), None));
+    let rest = Limits { runtime: Some(hour), on_breach: OnBreach::Warn, ..Limits::default() };
+    assert_eq!(plan.units[2].limits, rest);
+    let again = good(&plan::render_yaml(&plan, true));
+    assert_eq!((again.limits, &again.units[0].limits), (plan.limits.clone(), &a));
+
+    let definition =
+        |limits: &str| good(&format!("services: {{a: {{command: x{limits}}}}}")).units[0].definition.clone();
+    assert_eq!(
+        definition(", limits: {memory: 1G, cpus: 1, pids: 9, runtime: 1h, on_breach: stop}"),
+        definition("")
+    );
+    assert_ne!(definition(", limits: {open_files: 64}"), definition(""));
 }
 
 #[test]

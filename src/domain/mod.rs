@@ -5,6 +5,7 @@ mod container;
 mod exit;
 mod failure;
 mod id;
+mod limits;
 mod name;
 mod port;
 mod report;
@@ -22,6 +23,7 @@ pub use container::{
 pub use exit::{Exit, Signal, UnknownSignal};
 pub use failure::Failure;
 pub use id::{Life, Mark, Pid, ProcId};
+pub use limits::{Limits, OnBreach};
 pub use name::{NameError, StackName, UnitName};
 pub use port::{PortHolder, PortStatus};
 pub use report::{DownReport, Ended, EndedUnit, Survivor, UnitOutcome, UpReport};

@@ -32,6 +32,8 @@ pub struct Manifest {
     pub services: Vec<Service>,
     /// `volumes`.
     pub volumes: Vec<NamedVolume>,
+    /// `limits`.
+    pub limits: StackLimitKeys,
     /// `sweep`.
     pub sweep: Sweep,
     /// Names of services that are there but cannot be read: nobody is told that they are missing.
@@ -105,8 +107,46 @@ pub struct Settings {
     pub log_size: Option<Text>,
     /// `logs.max_files`.
     pub log_files: Option<Text>,
+    /// `limits`.
+    pub limits: LimitKeys,
     /// What makes it a container.
     pub container: Option<Box<ContainerKeys>>,
+}
+
+/// `limits` of a service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LimitKeys {
+    /// `memory`.
+    pub memory: Option<Text>,
+    /// `cpus`.
+    pub cpus: Option<Text>,
+    /// `pids`.
+    pub pids: Option<Text>,
+    /// `runtime`.
+    pub runtime: Option<Text>,
+    /// `idle`.
+    pub idle: Option<Text>,
+    /// `open_files`.
+    pub open_files: Option<Text>,
+    /// `on_breach`.
+    pub on_breach: Option<Text>,
+    /// `for`.
+    pub sustained: Option<Text>,
+}
+
+/// `limits` of the stack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StackLimitKeys {
+    /// `memory`.
+    pub memory: Option<Text>,
+    /// `cpus`.
+    pub cpus: Option<Text>,
+    /// `pids`.
+    pub pids: Option<Text>,
+    /// `jobs`.
+    pub jobs: Option<Text>,
+    /// `job_timeout`.
+    pub job_timeout: Option<Text>,
 }
 
 /// The keys of a service that is a container.
@@ -130,12 +170,6 @@ pub struct ContainerKeys {
     pub entrypoint: Option<Command>,
     /// `context`.
     pub context: Option<Text>,
-    /// `limits.memory`.
-    pub memory: Option<Text>,
-    /// `limits.cpus`.
-    pub cpus: Option<Text>,
-    /// `limits.pids`.
-    pub pids: Option<Text>,
     /// `fallback`.
     pub fallback: Option<Fallback>,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::domain::UnitName;
+use crate::domain::{Limits, UnitName};
 use crate::manifest::{Build, Code, Command, ContainerKeys, Manifest, Problem, Service, Text};
 
 use super::definition::fnv1a;
@@ -59,17 +59,13 @@ pub(super) fn read(
     keys: &ContainerKeys,
     stage: &Stage,
     common: &Common<'_>,
+    limits: &Limits,
 ) -> Option<ContainerPlan> {
     let settings = &service.settings;
     let own_name = engine_name(judge, common.stack, service.name.as_str());
     let (written, build) = (image_of(judge, keys), keys.build.as_ref().map(|keys| build(judge, keys)));
     let name = judge.maybe(keys.name.as_ref(), container_name);
     let pull = keys.pull_policy.as_ref().and_then(|text| pull_policy(judge, text, keys));
-    let (memory, cpus, pids) = (
-        judge.maybe(keys.memory.as_ref(), memory),
-        judge.maybe(keys.cpus.as_ref(), cpus),
-        judge.maybe(keys.pids.as_ref(), values::count),
-    );
     let entrypoint = keys.entrypoint.as_ref().map(|command| inside_words(judge, "entrypoint", command));
     let command = settings.command.as_ref().map(|command| inside_words(judge, "command", command));
     let network = judge.maybe(keys.network.as_ref(), |text| one_word(text, "network"));
@@ -107,9 +103,9 @@ pub(super) fn read(
         working_dir,
         network,
         stop_signal: stop_signal.map(|signal| signal.to_string()),
-        memory,
-        cpus_milli: cpus,
-        pids,
+        memory: limits.memory,
+        cpus_milli: limits.cpus_milli.map(u64::from),
+        pids: limits.pids,
     })
 }
 
@@ -181,31 +177,6 @@ fn pull_policy(judge: &mut Judge<'_>, text: &Text, keys: &ContainerKeys) -> Opti
         judge.problems.push(problem.hint("write `missing` or `build`, or name it: `image: …`"));
     }
     policy
-}
-
-fn memory(text: &str) -> Result<u64, Fault> {
-    match values::size(text)? {
-        small @ 0..0x60_0000 => {
-            Err(Fault::new(Code::BadSize, format!("{small} bytes are too few for a container"))
-                .hint("engines want 6M at least"))
-        }
-        size => Ok(size),
-    }
-}
-
-/// Processors as thousandths: `1.5` gives 1500.
-fn cpus(text: &str) -> Result<u64, Fault> {
-    let bad = || {
-        let fault = Fault::new(Code::BadValue, format!("`{text}` is no number of processors"));
-        fault.hint("write it as `2` or `0.5`, to the thousandth at most")
-    };
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.len() < 6 && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(part) || part.len() > 3 {
-        return Err(bad());
-    }
-    let milli: Option<u64> = format!("{whole}{part:0<3}").parse().ok();
-    milli.filter(|milli| *milli >= 10).ok_or_else(bad)
 }
 
 fn container_name(text: &str) -> Result<String, Fault> {
@@ -290,13 +261,5 @@ mod tests {
         assert!(mount::fits(&blank) && blank.starts_with("my-shop-db-") && blank != dash, "{blank}");
         let (a, b) = (name("/x", "é", "ä"), name("/x", "é", "ö"));
         assert!(mount::fits(&a) && a != b, "{a} {b}");
-    }
-
-    #[test]
-    fn processors_are_counted_in_thousandths() {
-        assert_eq!((cpus("2"), cpus("0.5"), cpus("1.125")), (Ok(2000), Ok(500), Ok(1125)));
-        for text in ["", "0", ".5", "1.", "1.2345", "-1", "x", "1e3", "0.001", "9999999"] {
-            assert!(cpus(text).is_err(), "{text}");
-        }
     }
 }

@@ -7,7 +7,7 @@ use super::{CommandPlan, ContainerPlan, Probe, PullPolicy, UnitPlan};
 /// All that a running process cannot be given later.
 ///
 /// Not in it, because it can be changed around a running process: dependencies, gate, health, restart, how it is
-/// stopped, time limits, profiles and labels. In it although the process does not see it: the logs, which its keeper
+/// stopped, limits (but of open files), profiles and labels. In it although the process does not see it: the logs, which its keeper
 /// holds open, and ports, because a program that should listen elsewhere must be told so.
 #[derive(Serialize)]
 struct Definition<'u> {
@@ -22,6 +22,9 @@ struct Definition<'u> {
     /// Its keeper was told at its birth.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     ends_with_supervisor: bool,
+    /// It was born with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_files: Option<u64>,
     /// All but when its image is fetched.
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<ContainerPlan>,
@@ -39,6 +42,7 @@ pub(super) fn definition(unit: &UnitPlan) -> String {
         logs: unit.logs,
         notify: unit.gate.contains(&Probe::Notify),
         ends_with_supervisor: unit.ends_with_supervisor,
+        open_files: unit.limits.open_files,
         container: unit
             .container
             .as_deref()

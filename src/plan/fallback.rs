@@ -45,7 +45,7 @@ fn engine_of(container: &ContainerPlan) -> Asked {
 }
 
 /// The process of a `fallback`. It shares with its container all that is not of the container: name, dependencies,
-/// profiles, restart, time limits, logs, labels; and the ports, unless it says others.
+/// profiles, restart, limits, logs, labels; and the ports, unless it says others.
 pub(super) fn read(
     judge: &mut Judge<'_>,
     service: &Service,
@@ -61,6 +61,7 @@ pub(super) fn read(
         stop_grace_period: of_service.stop_grace_period.clone(),
         on_supervisor_exit: of_service.on_supervisor_exit.clone(),
         labels: of_service.labels.clone(),
+        limits: of_service.limits.clone(),
         log_size: of_service.log_size.clone(),
         log_files: of_service.log_files.clone(),
         ..(*fallback.settings).clone()

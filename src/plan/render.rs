@@ -11,7 +11,7 @@ use super::substitute::escape;
 use super::unit::is_own_name;
 use super::{
     BodyMatch, CommandPlan, Condition, Dependency, HealthPlan, HttpProbe, Plan, Probe, RestartPolicy,
-    SweepScope, UnitPlan, render_container, secrets,
+    SweepScope, UnitPlan, render_container, render_limits, secrets,
 };
 
 /// The plan as YAML that is itself a manifest (`devstack config`): every default is written out, `${…}` is replaced,
@@ -26,6 +26,10 @@ pub fn render_yaml(plan: &Plan, show_secrets: bool) -> String {
     let volumes = writer.named_volumes(plan);
     if !volumes.is_empty() {
         top.push(field("volumes", Yaml::Map(volumes)));
+    }
+    let limits = render_limits::of_stack(&plan.limits);
+    if !limits.is_empty() {
+        top.push(field("limits", Yaml::Map(limits)));
     }
     let scope = match plan.sweep.scope {
         SweepScope::Stack => "stack",
@@ -113,6 +117,10 @@ impl Writer {
         }
         fields.extend(unit.stop.command.as_ref().map(|command| field("stop_command", self.command(command))));
         fields.extend(unit.fallback.as_ref().map(|fallback| field("fallback", self.fallback(fallback))));
+        let limits = render_limits::of_unit(unit);
+        if !limits.is_empty() {
+            fields.push(field("limits", Yaml::Map(limits)));
+        }
         let logs = vec![
             field("max_size", Yaml::Text(size(unit.logs.max_size))),
             field("max_files", Yaml::Number(unit.logs.max_files.into())),
@@ -241,7 +249,7 @@ fn restart(policy: RestartPolicy) -> String {
 }
 
 /// Exact, unlike what people are shown while something runs.
-fn duration(span: Duration) -> Yaml {
+pub(super) fn duration(span: Duration) -> Yaml {
     let (seconds, millis) = (span.as_secs(), span.subsec_millis());
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"), (millis.into(), "ms")];
     let there = parts.iter().filter(|(number, _)| *number > 0);

@@ -1,6 +1,6 @@
 //! The keys of a container as YAML, within `devstack config`.
 
-use super::render::{Fields, Writer, Yaml, address, field, size};
+use super::render::{Fields, Writer, Yaml, address, field};
 use super::{BuildPlan, ContainerPlan, Plan, PublishPlan, PullPolicy, VolumePlan, VolumeSource};
 
 impl Writer {
@@ -32,10 +32,6 @@ impl Writer {
         let volumes: Vec<Yaml> = container.volumes.iter().map(|volume| self.volume(volume)).collect();
         if !volumes.is_empty() {
             fields.push(field("volumes", Yaml::List(volumes)));
-        }
-        let limits = limits(container);
-        if !limits.is_empty() {
-            fields.push(field("limits", Yaml::Map(limits)));
         }
     }
 
@@ -80,16 +76,4 @@ impl Writer {
 pub(super) fn port(publish: &PublishPlan) -> Yaml {
     let host = address(&publish.address.to_string(), publish.host);
     Yaml::Text(format!("{host}:{}", publish.inside))
-}
-
-fn limits(container: &ContainerPlan) -> Fields {
-    let mut limits = Fields::new();
-    limits.extend(container.memory.map(|bytes| field("memory", Yaml::Text(size(bytes)))));
-    let cpus = container.cpus_milli.map(|milli| {
-        let text = format!("{}.{:03}", milli / 1000, milli % 1000);
-        field("cpus", Yaml::Text(text.trim_end_matches('0').trim_end_matches('.').to_owned()))
-    });
-    limits.extend(cpus);
-    limits.extend(container.pids.map(|pids| field("pids", Yaml::Number(pids.into()))));
-    limits
 }

@@ -11,7 +11,7 @@ use super::ports::{self, PortTable};
 use super::unit::{self, Common, Shared, Stage};
 use super::{
     Context, Dependency, EnvFileError, Plan, Secrets, SweepPlan, SweepScope, UnitPlan, WantedPorts,
-    contained, values, volumes,
+    contained, limits, values, volumes,
 };
 
 /// Longest cycle that is shown whole.
@@ -40,6 +40,7 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
     }
     contained::named_once(&mut judge, manifest, &stages, &units);
     let needs = dependencies(&mut judge, manifest, &stages, &mut units);
+    let limits = limits::stack(&mut judge, &manifest.limits);
     let sweep = sweep(&mut judge, manifest);
     let start_order = order(&needs).unwrap_or_else(|cycles| {
         for cycle in cycles {
@@ -60,6 +61,7 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         dir: context.dir.clone(),
         manifest: context.manifest.clone(),
         units: start_order.into_iter().filter_map(|index| units[index].take()).collect(),
+        limits,
         sweep,
         secrets: Secrets::default(),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerPlan, Secrets};
-use crate::domain::{Signal, StackName, UnitKind, UnitName};
+use crate::domain::{Limits, Signal, StackName, UnitKind, UnitName};
 
 /// A whole stack, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Plan {
     pub manifest: PathBuf,
     /// All units, whatever their profiles, each after all that it depends on.
     pub units: Vec<UnitPlan>,
+    /// What all of it together may take, services and jobs.
+    #[serde(default, skip_serializing_if = "StackLimits::is_default")]
+    pub limits: StackLimits,
     /// What `down` sweeps.
     pub sweep: SweepPlan,
     /// Secret values that stand in its texts; hidden wherever something is shown or written down for people.
@@ -70,6 +73,9 @@ pub struct UnitPlan {
     /// It is ended when the supervisor is gone; otherwise it runs on and is taken over again.
     #[serde(default)]
     pub ends_with_supervisor: bool,
+    /// What it may take; of a container only what its engine does not hold.
+    #[serde(default, skip_serializing_if = "Limits::is_default")]
+    pub limits: Limits,
     /// How its output is kept.
     pub logs: LogPlan,
     /// It takes part only when one of these is active; empty means always.
@@ -225,6 +231,30 @@ pub struct LogPlan {
     pub max_size: u64,
     /// How many files are kept, the present one included; at least 1.
     pub max_files: u32,
+}
+
+/// The most that a whole stack may take, services and jobs together; of each, none means: as much as it likes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackLimits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processors, in thousandths.
+    pub cpus_milli: Option<u32>,
+    /// Processes.
+    pub pids: Option<u32>,
+    /// Jobs at a time.
+    pub jobs: Option<u32>,
+    /// How long a job may run that does not say otherwise.
+    pub job_timeout: Option<Duration>,
+}
+
+impl StackLimits {
+    /// Nothing is limited.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What `down` sweeps.

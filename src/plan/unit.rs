@@ -14,7 +14,7 @@ use super::probes::{self, Asked, Questions};
 use super::volumes::Declared;
 use super::{
     CommandPlan, Condition, Dependency, EngineKind, LogPlan, PortPlan, RestartPolicy, StopPlan, UnitPlan,
-    contained, fallback, values,
+    contained, fallback, limits, values,
 };
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -65,6 +65,7 @@ pub(super) struct Shared {
     stop_command: Option<CommandPlan>,
     ends_with_supervisor: Option<bool>,
     labels: Vec<(String, String)>,
+    limits: limits::Wanted,
     log_size: Option<u64>,
     log_files: Option<u32>,
 }
@@ -91,6 +92,7 @@ impl Shared {
             ends_with_supervisor: judge
                 .maybe(settings.on_supervisor_exit.as_ref(), values::on_supervisor_exit),
             labels: labels(judge, &settings.labels),
+            limits: limits::Wanted::read(judge, &settings.limits),
             log_size: judge.maybe(settings.log_size.as_ref(), values::log_size),
             log_files: judge.maybe(settings.log_files.as_ref(), values::count),
         }
@@ -176,9 +178,11 @@ pub(super) fn read(
     let Asked { gate, gate_timeout, health } = probes::read(judge, &asked);
     let told = if container.is_some() { Layer::new() } else { port_variables(&ports) };
     let environment = environment(judge, service, common, &own, &told);
+    limits::contradictions(judge, service);
+    let limits = own.limits.over(&defaults.limits);
     let (command, container) = match container {
         Some(keys) => {
-            let plan = contained::read(judge, service, keys, stage, common);
+            let plan = contained::read(judge, service, keys, stage, common, &limits);
             let plan = plan.map(Box::new);
             (plan.as_deref().map(contained::shown), plan)
         }
@@ -223,6 +227,7 @@ pub(super) fn read(
             command: own.stop_command.or_else(|| defaults.stop_command.clone()).filter(|_| of_machine),
         },
         ends_with_supervisor: own.ends_with_supervisor.or(defaults.ends_with_supervisor).unwrap_or_default(),
+        limits: if of_machine { limits } else { limits::beside_engine(&limits) },
         logs: LogPlan {
             max_size: own.log_size.or(defaults.log_size).unwrap_or(LOG_SIZE),
             max_files: own.log_files.or(defaults.log_files).unwrap_or(LOG_FILES),

@@ -245,7 +245,7 @@ pub(super) fn volume_kind(text: &str) -> Result<VolumeKind, Fault> {
     }
 }
 
-fn word(text: &str, what: &str, known: &[&str]) -> Fault {
+pub(super) fn word(text: &str, what: &str, known: &[&str]) -> Fault {
     let fault = Fault::new(Code::BadValue, format!("`{text}` is no {what}"));
     let all = known.join(", ");
     fault.hint(match nearest(&text.trim_start_matches("service_").replace('_', "-"), known.iter().copied()) {

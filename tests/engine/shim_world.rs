@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use devstack::domain::{
-    ContainerState, ContainerStep, ContainerTrouble, Life, Signal, StackName, UnitKind, UnitName,
+    ContainerState, ContainerStep, ContainerTrouble, Life, Limits, Signal, StackName, UnitKind, UnitName,
 };
 use devstack::plan::{CommandPlan, ContainerPlan, EngineKind, LogPlan, RestartPolicy, StopPlan, UnitPlan};
 use devstack::shim::ShimSpec;
@@ -62,6 +62,7 @@ impl Service {
             restart: RestartPolicy::No,
             stop: StopPlan { signal: Signal::TERM, grace: Duration::from_secs(10), command: None },
             ends_with_supervisor: false,
+            limits: Limits::default(),
             logs: LogPlan { max_size: 1 << 20, max_files: 1 },
             profiles: BTreeSet::new(),
             labels: BTreeMap::new(),

@@ -54,6 +54,7 @@ fn unit(text: &str) -> UnitPlan {
         fallback: None,
         instead_of: None,
         ends_with_supervisor: false,
+        limits: Limits::default(),
         logs: LogPlan { max_size: 1 << 20, max_files: 1 },
         profiles: BTreeSet::new(),
         labels: BTreeMap::new(),
@@ -96,6 +97,7 @@ fn plan(units: &[UnitPlan]) -> Arc<Plan> {
         dir: PathBuf::from("/stack"),
         manifest: PathBuf::from("/stack/devstack.yaml"),
         units: units.to_vec(),
+        limits: StackLimits::default(),
         sweep: SweepPlan::default(),
         secrets: Secrets::default(),
     })

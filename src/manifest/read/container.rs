@@ -6,7 +6,7 @@ use crate::manifest::{
 };
 
 use super::reader::{Line, Reader, Use, wrong};
-use super::service;
+use super::{limits, service};
 
 /// Keys of a container.
 pub(super) const KEYS: &[Line<Settings>] = &[
@@ -18,7 +18,6 @@ pub(super) const KEYS: &[Line<Settings>] = &[
     ("network", Use::Read(|r, s, e| keys(s).network = r.text(e))),
     ("entrypoint", Use::Read(|r, s, e| keys(s).entrypoint = r.command(e))),
     ("context", Use::Read(|r, s, e| keys(s).context = r.text(e))),
-    ("limits", Use::Read(limits)),
     ("fallback", Use::Read(fallback)),
 ];
 
@@ -48,16 +47,6 @@ const NAMED: &[Line<(Option<Text>, bool)>] = &[
     ("labels", Use::NotYet),
 ];
 
-const LIMITS: &[Line<ContainerKeys>] = &[
-    ("memory", Use::Read(|r, k, e| k.memory = r.text(e))),
-    ("cpus", Use::Read(|r, k, e| k.cpus = r.text(e))),
-    ("pids", Use::Read(|r, k, e| k.pids = r.text(e))),
-    ("runtime", Use::NotYet),
-    ("idle", Use::NotYet),
-    ("open_files", Use::NotYet),
-    ("on_breach", Use::NotYet),
-];
-
 fn keys(settings: &mut Settings) -> &mut ContainerKeys {
     settings.container.get_or_insert_default()
 }
@@ -73,8 +62,9 @@ pub(super) fn belongs(reader: &mut Reader<'_>, name: &str, entries: &[Entry], se
                 let message = format!("`{word}` cannot be done in a container, and `{name}` is one");
                 reader.report(Problem::at(Code::Contradiction, entry.key.span, message).hint(*hint));
             }
-        } else if word == "limits" {
-            reader.not_yet(&entry.key);
+            if word == "limits" {
+                limits::in_container(reader, entry);
+            }
         } else if KEYS.iter().any(|(known, _)| *known == word) {
             let message = format!("`{word}` belongs to a container, and `{name}` is none");
             reader.report(Problem::at(Code::Contradiction, entry.key.span, message).hint(remedy(&word)));
@@ -141,15 +131,6 @@ fn volume(reader: &mut Reader<'_>, item: &Node) -> Option<VolumeEntry> {
     reader.entries(entries, "a volume", &[VOLUME], &mut volume);
     volume.broken = reader.problems.len() != before;
     Some(VolumeEntry::Long(volume))
-}
-
-fn limits(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry) {
-    // Of a process it is told as a whole that it is not there yet.
-    if let Kind::Map(entries) = &entry.value.kind {
-        reader.entries(entries, "`limits`", &[LIMITS], keys(settings));
-    } else {
-        reader.map("limits", &entry.value);
-    }
 }
 
 /// The volumes of the stack: names, with or without more about them.

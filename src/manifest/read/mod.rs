@@ -2,6 +2,7 @@
 
 mod check;
 mod container;
+mod limits;
 mod reader;
 mod service;
 mod stack;

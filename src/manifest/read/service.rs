@@ -4,7 +4,7 @@ use crate::manifest::node::{Entry, Kind, Node};
 use crate::manifest::{Arrow, Code, PortEntry, Problem, Settings, Text};
 
 use super::reader::{Line, Reader, Use, wrong};
-use super::{check, container};
+use super::{check, container, limits};
 
 /// Keys of a service that also make sense for all of them.
 const SHARED: &[Line<Settings>] = &[
@@ -19,14 +19,12 @@ const SHARED: &[Line<Settings>] = &[
     ("stop_command", Use::Read(|r, s, e| s.stop_command = r.command(e))),
     ("on_supervisor_exit", Use::Read(|r, s, e| s.on_supervisor_exit = r.text(e))),
     ("labels", Use::Read(|r, s, e| s.labels = r.variables(e))),
+    ("limits", Use::Read(|r, s, e| s.limits = limits::read(r, e))),
     ("logs", Use::Read(logs)),
     ("tty", Use::NotYet),
     ("watch", Use::NotYet),
     ("hooks", Use::NotYet),
 ];
-
-/// What is not there yet as a default.
-const DEFAULTS: &[Line<Settings>] = &[("limits", Use::NotYet)];
 
 /// Keys of one service only.
 const OWN: &[Line<Settings>] = &[
@@ -92,7 +90,7 @@ pub(super) fn defaults(reader: &mut Reader<'_>, entry: &Entry) -> Settings {
     let Some(entries) = reader.map("defaults", &entry.value) else { return settings };
     let own = |entry: &&Entry| {
         let key = &*entry.key.value;
-        key != "limits" && OWN.iter().chain(container::KEYS).any(|(own, _)| *own == key)
+        OWN.iter().chain(container::KEYS).any(|(own, _)| *own == key)
     };
     for entry in entries.iter().filter(own) {
         let message = format!("`{}` cannot be a default", entry.key.value);
@@ -100,7 +98,7 @@ pub(super) fn defaults(reader: &mut Reader<'_>, entry: &Entry) -> Settings {
         reader.report(problem.hint("write it in each service that needs it"));
     }
     let shared: Vec<Entry> = entries.iter().filter(|entry| !own(entry)).cloned().collect();
-    reader.entries(&shared, "`defaults`", &[SHARED, DEFAULTS], &mut settings);
+    reader.entries(&shared, "`defaults`", &[SHARED], &mut settings);
     settings
 }
 

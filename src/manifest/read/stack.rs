@@ -5,7 +5,7 @@ use crate::manifest::node::{Entry, Kind, Node};
 use crate::manifest::{Code, EnvFileRef, Manifest, Problem, Service, Settings, Span, Sweep};
 
 use super::reader::{Line, Reader, Use, wrong};
-use super::{container, service};
+use super::{container, limits, service};
 
 const STACK: &[Line<Manifest>] = &[
     ("name", Use::Read(|r, m, e| m.name = r.text(e))),
@@ -14,8 +14,8 @@ const STACK: &[Line<Manifest>] = &[
     ("defaults", Use::Read(|r, m, e| m.defaults = service::defaults(r, e))),
     ("services", Use::Read(services)),
     ("volumes", Use::Read(|r, m, e| m.volumes = container::named_volumes(r, e))),
+    ("limits", Use::Read(|r, m, e| m.limits = limits::stack(r, e))),
     ("sweep", Use::Read(|r, m, e| m.sweep = sweep(r, e))),
-    ("limits", Use::NotYet),
     ("monitor", Use::NotYet),
     ("budgets", Use::NotYet),
     ("dashboard", Use::NotYet),
