@@ -12,6 +12,7 @@ use super::talk::{Ended, Interrupts, Source, follow};
 use super::volumes;
 use crate::control::{Answers, Call, Client, ClientError, DownCall, Lines};
 use crate::domain::{DownReport, UnitName};
+use crate::engine::label;
 use crate::machine::{DownRequest, Reply};
 use crate::plan::Plan;
 use crate::show::down::Volumes;
@@ -108,8 +109,8 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         return Ok(Code::Done);
     }
     // Before anything is ended: whoever says no has lost nothing.
-    let found =
-        if wish.volumes { Some(block_on(volumes::Found::of(&stack.dir.hash, &plans))??) } else { None };
+    let owner = label::owner(&stack.file.secret);
+    let found = if wish.volumes { Some(block_on(volumes::Found::of(&owner, &plans))??) } else { None };
     if let Some(found) = &found
         && !found.agreed(door, wish.yes, wish.json)?
     {

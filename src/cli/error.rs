@@ -111,6 +111,8 @@ pub enum CliError {
     NoEngine {
         /// Who needs it.
         whom: String,
+        /// Its command: `docker`, `podman`.
+        engine: String,
         /// Why it cannot be had.
         trouble: Box<ContainerTrouble>,
     },
@@ -393,7 +395,9 @@ impl CliError {
                     None => problem,
                 }
             }
-            Self::NoEngine { whom, trouble } => no_engine(whom, trouble).hint("devstack doctor"),
+            Self::NoEngine { whom, engine, trouble } => {
+                no_engine(whom, engine, trouble).hint("devstack doctor")
+            }
             Self::NotPermitted { what, reason } => Problem::new("DS047", format!("not permitted: {what}"))
                 .saw("reason", reason)
                 .hint("run devstack as the user who owns it"),
@@ -444,7 +448,7 @@ impl CliError {
 /// The exit code of an `up` that failed: where all that failed did so for want of an engine, that is the cause to be told.
 fn cause(report: &UpReport) -> Code {
     let mut codes = report.units.iter().filter_map(|(_, outcome)| match outcome {
-        UnitOutcome::Failed(Failure::Container { trouble }) => Some(of_trouble(trouble)),
+        UnitOutcome::Failed(Failure::Container { trouble, .. }) => Some(of_trouble(trouble)),
         UnitOutcome::Failed(Failure::Blocked { .. })
         | UnitOutcome::Unchanged
         | UnitOutcome::Started

@@ -1,5 +1,6 @@
 //! `events`: the journal in plain words; every start, health change, exit, and the receipt of every signal.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 
 use jiff::tz::TimeZone;
@@ -7,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::args::{EventsArgs, Since};
 use super::exit::{CliError, Code};
 use super::place::{Place, Stack};
-use crate::domain::{ContainerState, ContainerStep, Exit, OwnHealth, UnitName, WallTime};
+use crate::domain::{ContainerState, ContainerStep, Exit, Life, OwnHealth, UnitName, WallTime};
 use crate::machine::{Answer, Event, Request, Target};
 use crate::show::error::short;
 use crate::show::event::{clock as time_of_day, line};
@@ -25,7 +26,8 @@ pub(super) fn run(place: &Place, door: &Door, args: &EventsArgs) -> Result<Code,
             WallTime(clock::wall().0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
         }
     });
-    let teller = Teller { door, args, since, zone: TimeZone::system(), names: widest_name(&stack) };
+    let (zone, names) = (TimeZone::system(), widest_name(&stack));
+    let mut teller = Teller { door, args, since, zone, names, contained: BTreeMap::new() };
     let path = stack.dir.journal();
     let unreadable = |source| CliError::Io { what: format!("{} cannot be read", path.display()), source };
     let mut journal = JournalReader::open(&path).map_err(unreadable)?;
@@ -58,10 +60,12 @@ struct Teller<'a> {
     since: Option<WallTime>,
     zone: TimeZone,
     names: usize,
+    /// What was told last of the container of a life: its shim tells more of it than words have.
+    contained: BTreeMap<(UnitName, Life), String>,
 }
 
 impl Teller<'_> {
-    fn tell(&self, told: &Line, into: &mut String) {
+    fn tell(&mut self, told: &Line, into: &mut String) {
         let unit = unit_of(&told.entry);
         let early = self.since.is_some_and(|since| told.at < since);
         let other =
@@ -75,6 +79,12 @@ impl Teller<'_> {
             return;
         }
         let Some((tone, what)) = words(&told.entry) else { return };
+        if let Entry::Event(Event::Contained { unit, life, .. }) = &told.entry {
+            let before = self.contained.insert((unit.clone(), *life), what.clone());
+            if before.as_ref() == Some(&what) {
+                return;
+            }
+        }
         let when = time_of_day(told.at, clock::wall(), &self.zone);
         into.push_str(&line(&self.door.out, &when, unit, self.names, tone, &what));
     }

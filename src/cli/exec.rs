@@ -138,7 +138,11 @@ fn inside(container: &ContainerPlan, args: &ExecArgs) -> CliError {
         io::ErrorKind::NotFound => ContainerTrouble::NotInstalled { program: program.to_owned() },
         _ => ContainerTrouble::NotPermitted { text: format!("{program}: {error}") },
     };
-    CliError::NoEngine { whom: args.service.to_string(), trouble: Box::new(trouble) }
+    CliError::NoEngine {
+        whom: args.service.to_string(),
+        engine: program.to_owned(),
+        trouble: Box::new(trouble),
+    }
 }
 
 fn words(container: &ContainerPlan, args: &ExecArgs, tty: bool) -> Vec<String> {

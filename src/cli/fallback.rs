@@ -30,7 +30,7 @@ pub(super) fn settle(
     for (engine, trouble) in &silent {
         let (plan, fallen) = plan::without_engines(loaded.plan, std::slice::from_ref(engine), &held);
         for name in fallen.iter().filter(|name| wanted.contains(name)) {
-            door.say(&told(&plan, name, trouble, door.err.marks().warn));
+            door.say(&told(&plan, name, engine.0.command(), trouble, door.err.marks().warn));
         }
         loaded.plan = plan;
     }
@@ -67,10 +67,10 @@ fn sorted((engine, context): &Asked, trouble: Trouble) -> ContainerTrouble {
 }
 
 /// One line: what runs, instead of what, why, and how to get the real one.
-fn told(plan: &Plan, name: &UnitName, why: &ContainerTrouble, mark: &str) -> String {
+fn told(plan: &Plan, name: &UnitName, engine: &str, why: &ContainerTrouble, mark: &str) -> String {
     let unit = plan.units.iter().find(|unit| unit.name == *name);
     let image = unit.and_then(|unit| unit.instead_of.as_deref()).unwrap_or("its image");
-    let remedy = trouble::no_engine(name.as_str(), why).remedy.into_iter().next().unwrap_or_default();
+    let remedy = trouble::no_engine(name.as_str(), engine, why).remedy.into_iter().next().unwrap_or_default();
     // What stands behind a command in a list of remedies is said in brackets: here all is one sentence.
     let remedy = remedy.split_whitespace().collect::<Vec<_>>().join(" ");
     format!(

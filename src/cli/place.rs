@@ -250,10 +250,10 @@ impl Stack {
                 | ClientError::Broken(_)
                 | ClientError::CutOff
                 | ClientError::Refused(503, _),
-            ) => Ok(supervisor::look(&self.dir, &self.file)?),
+            ) => Ok(block_on(supervisor::look(&self.dir, &self.file))??),
             Err(ClientError::Silent) => {
                 door.say(&reach::silence(&self.dir));
-                Ok(supervisor::look(&self.dir, &self.file)?)
+                Ok(block_on(supervisor::look(&self.dir, &self.file))??)
             }
             Err(error) => Err(self.client_error(error)),
         };

@@ -9,7 +9,9 @@ use clap::{CommandFactory as _, Parser as _};
 use super::args::{Cli, Goal, Verb};
 use super::error::CliError;
 use super::exit::{Code, HELP};
-use crate::domain::{ContainerTrouble, DownReport, Failure, Signal, UnitName, UnitOutcome, UpReport};
+use crate::domain::{
+    ContainerTrouble, DownReport, EngineKind, Failure, Signal, UnitName, UnitOutcome, UpReport,
+};
 use crate::show::Paint;
 
 fn unit(text: &str) -> UnitName {
@@ -33,7 +35,11 @@ fn no_service(name: &str) -> CliError {
 }
 
 fn no_engine(trouble: ContainerTrouble) -> CliError {
-    CliError::NoEngine { whom: "down --volumes".to_owned(), trouble: Box::new(trouble) }
+    CliError::NoEngine {
+        whom: "down --volumes".to_owned(),
+        engine: "docker".to_owned(),
+        trouble: Box::new(trouble),
+    }
 }
 
 fn absent() -> ContainerTrouble {
@@ -46,7 +52,10 @@ fn unpermitted() -> ContainerTrouble {
 
 /// Units whose containers could not be had, and one that waited for them.
 fn contained(troubles: &[ContainerTrouble]) -> Vec<(UnitName, UnitOutcome)> {
-    let failed = |trouble: &ContainerTrouble| Failure::Container { trouble: trouble.clone() };
+    let failed = |trouble: &ContainerTrouble| Failure::Container {
+        engine: EngineKind::Docker,
+        trouble: trouble.clone(),
+    };
     let mut units: Vec<_> =
         troubles.iter().map(|trouble| (unit("db"), UnitOutcome::Failed(failed(trouble)))).collect();
     units.push((unit("api"), UnitOutcome::Blocked { needs: unit("db") }));

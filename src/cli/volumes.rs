@@ -32,7 +32,7 @@ enum Consent {
 
 impl Found {
     /// Every volume that carries this stack's label, in each engine that one of these plans names.
-    pub(super) async fn of(hash: &str, plans: &[&Plan]) -> Result<Self, CliError> {
+    pub(super) async fn of(owner: &str, plans: &[&Plan]) -> Result<Self, CliError> {
         let mut engines: Vec<(Used, Vec<String>)> = Vec::new();
         for plan in containers(plans) {
             if engines.iter().any(|(used, _)| used.kind == plan.engine && used.context == plan.context) {
@@ -41,7 +41,7 @@ impl Found {
             let used = Used { kind: plan.engine, context: plan.context.clone(), client: Client::of(plan) };
             let mut names = used
                 .client
-                .volumes(&label::of_stack(hash))
+                .volumes(&label::of_owner(owner))
                 .await
                 .map_err(|trouble| refused(&used, trouble))?;
             names.sort();
@@ -143,7 +143,11 @@ fn refused(used: &Used, trouble: Trouble) -> CliError {
     let trouble = trouble
         .with_the_engine(used.kind, used.context.as_deref())
         .unwrap_or_else(|other| ContainerTrouble::NotAnswering { text: other.text });
-    CliError::NoEngine { whom: "down --volumes".to_owned(), trouble: Box::new(trouble) }
+    CliError::NoEngine {
+        whom: "down --volumes".to_owned(),
+        engine: used.kind.command().to_owned(),
+        trouble: Box::new(trouble),
+    }
 }
 
 #[cfg(test)]

@@ -81,8 +81,11 @@ pub struct ContainerView {
 pub struct EndedContainer {
     /// Its name.
     pub name: String,
-    /// It did not end within its grace, or was not asked, and the engine killed it.
+    /// It did not end within its grace, or was not asked or not waited for, and the engine killed it.
     pub forced: bool,
+    /// It did not end within its grace.
+    #[serde(default)]
+    pub deaf: bool,
 }
 
 /// What the engines told of a stack's containers after a stop.
@@ -94,6 +97,9 @@ pub struct ContainersProof {
     pub left: Vec<LeftContainer>,
     /// Why nothing is proven, where an engine could not be asked.
     pub unproven: Option<ContainerTrouble>,
+    /// Which engine that is.
+    #[serde(default)]
+    pub silent: Option<EngineKind>,
 }
 
 impl ContainersProof {
@@ -117,6 +123,28 @@ pub struct LeftContainer {
     pub unit: Option<UnitName>,
     /// Why it is still there: the engine's words.
     pub reason: String,
+}
+
+/// Whose words an engine understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// `docker`.
+    #[default]
+    Docker,
+    /// `podman`.
+    Podman,
+}
+
+impl EngineKind {
+    /// The name of its command.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
 }
 
 /// Why an engine did not do what it was asked.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerTrouble, Exit, PortHolder, UnitName};
+use super::{ContainerTrouble, EngineKind, Exit, PortHolder, UnitName};
 
 /// Why a unit is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +79,9 @@ pub enum Failure {
         after_ms: u64,
         /// Each probe that did not hold: the question and its last answer.
         answers: Vec<(String, String)>,
-        /// Ports that its tree did listen on.
-        listening: Vec<u16>,
+        /// Ports that its tree did listen on; none for a container, whose tree is its engine's: its answers tell of its
+        /// ports.
+        listening: Option<Vec<u16>>,
         /// Last lines of its log.
         tail: Vec<String>,
     },
@@ -109,6 +110,8 @@ pub enum Failure {
     },
     /// Its container could not be had, or was taken away.
     Container {
+        /// Which engine.
+        engine: EngineKind,
         /// Why.
         trouble: ContainerTrouble,
     },

@@ -18,7 +18,7 @@ mod visible;
 pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
 pub use container::{
     ContainerState, ContainerStep, ContainerTrouble, ContainerView, ContainersProof, EndedContainer,
-    LeftContainer, MissingImage, OwnHealth,
+    EngineKind, LeftContainer, MissingImage, OwnHealth,
 };
 pub use exit::{Exit, Signal, UnknownSignal};
 pub use failure::Failure;

@@ -56,7 +56,8 @@ impl Client {
         self
     }
 
-    /// A variable for the command, beside its inherited ones: `DOCKER_HOST`.
+    /// A variable for the command, beside its inherited ones: `DOCKER_HOST`. An empty value takes an inherited one away:
+    /// podman looks for a file without a name otherwise.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.into(), value.into());
@@ -73,7 +74,14 @@ impl Client {
     /// The command with these words. A Ctrl-C at the terminal does not reach it (see [`Running`]).
     pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(self.program.command());
-        command.args(self.leading()).args(words).envs(&self.environment).env("DOCKER_CLI_HINTS", "false");
+        command.args(self.leading()).args(words).env("DOCKER_CLI_HINTS", "false");
+        for (name, value) in &self.environment {
+            if value.is_empty() {
+                command.env_remove(name);
+            } else {
+                command.env(name, value);
+            }
+        }
         command.stdin(Stdio::null());
         command
     }

@@ -1,7 +1,15 @@
 //! The labels by which a container or a volume is known as one of a stack.
 
-/// The hash of the stack's manifest: one for each checkout. Recovery and the proof of a stop ask for it.
+use std::hash::Hasher as _;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+
+use crate::domain::Mark;
+
+/// The hash of the manifest's path, for people: two machines that use one engine may have the same.
 pub const STACK: &str = "devstack.stack";
+/// Whose it is: what the stack's random secret makes of these words. Recovery and the proof of a stop ask for it.
+pub const OWNER: &str = "devstack.owner";
 /// The stack's name, for people.
 pub const NAME: &str = "devstack.name";
 /// The service.
@@ -13,8 +21,18 @@ pub const DEFINITION: &str = "devstack.definition";
 /// The volume's name in the manifest.
 pub const VOLUME: &str = "devstack.volume";
 
-/// What all that belongs to this stack carries, as engines are asked for it.
+/// The owner that a stack writes on what it makes. The secret itself is a proof, and everybody may read a label: it cannot be
+/// found by its owner.
 #[must_use]
-pub fn of_stack(hash: &str) -> String {
-    format!("{STACK}={hash}")
+pub fn owner(secret: &Mark) -> String {
+    let mut hasher = SipHasher24::new();
+    hasher.write(secret.as_str().as_bytes());
+    hasher.write(OWNER.as_bytes());
+    format!("{:032x}", hasher.finish128().as_u128())
+}
+
+/// What all that belongs to this owner carries, as engines are asked for it.
+#[must_use]
+pub fn of_owner(owner: &str) -> String {
+    format!("{OWNER}={owner}")
 }

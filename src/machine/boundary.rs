@@ -171,7 +171,7 @@ pub enum Action {
     /// Run the unit's stop command. Answered by `StopCommandEnded`.
     StopCommand { unit: UnitName, life: Life },
     /// Send each member that has not had it yet the signal once. Answered by `Asked`.
-    Ask { target: Target, signal: Signal },
+    Ask { target: Target, signal: Signal, grace: Duration },
     /// Freeze, count, SIGKILL. Answered by `Killed`.
     Kill { target: Target },
     /// The life is over and proven empty: give back its cgroup, forget its members.

@@ -228,7 +228,8 @@ impl Ladder {
     }
 
     fn ask(&mut self, turn: &mut Turn) {
-        turn.act(Action::Ask { target: self.target.clone(), signal: self.signal });
+        let grace = self.grace_end - turn.now;
+        turn.act(Action::Ask { target: self.target.clone(), signal: self.signal, grace });
         self.tally.asked = Some(self.signal);
         self.rung = Rung::Asking { open: true, again: false };
     }

@@ -172,16 +172,16 @@ impl Unit {
     pub(super) fn examining(&mut self, run: Run, fault: Fault, fact: Fact, turn: &mut Turn) -> Phase {
         match fact {
             Fact::Examined { listening, tail } => {
-                let then = fault.then(listening, tail.clone());
+                let then = fault.then(&self.plan, listening, tail.clone());
                 let ending = self.end(run, then, turn);
                 Phase::Ending(Box::new(Ending { tail, ..ending }))
             }
             Fact::Exited { exit, tail } => {
-                let then = fault.then(Vec::new(), tail.clone());
+                let then = fault.then(&self.plan, Vec::new(), tail.clone());
                 Phase::Ending(Box::new(self.died(run, exit, tail, then, turn)))
             }
             Fact::Emptied => {
-                let then = fault.then(Vec::new(), Vec::new());
+                let then = fault.then(&self.plan, Vec::new(), Vec::new());
                 self.vanished(run, then, turn)
             }
             Fact::Started { .. }
@@ -281,6 +281,10 @@ impl Unit {
         turn.act(Action::Retire { unit: self.plan.name.clone(), life: self.life });
         let mut row = ladder.row(self.plan.name.clone(), exit.map(|(exit, _)| exit), turn.now);
         row.container = self.ended_container(&row);
+        if self.plan.container.is_some() {
+            // Who stands for a container is devstack's own, and deaf to nobody.
+            row.deaf.clear();
+        }
         turn.rows.push(row);
         let (exit, at) = exit.unwrap_or((Exit::Unknown, turn.now));
         self.exit = Some(exit);
@@ -291,6 +295,7 @@ impl Unit {
             Then::Heal { answer } => Some(answer),
         };
         let trouble = self.container.as_ref().and_then(|container| container.trouble.clone());
+        let tail = self.with_lack_of_memory(tail);
         let death = Death { started: run.started, ready: run.ready, at, exit, tail, unhealthy, trouble };
         match restart::after(death, &self.plan, &mut self.deaths) {
             Next::Complete => {

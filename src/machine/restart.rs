@@ -59,39 +59,43 @@ pub(super) fn after(death: Death, plan: &UnitPlan, deaths: &mut Deaths) -> Next 
             (UnitKind::Service, RestartPolicy::Always) => {}
             // `on-failure` does not restart a clean exit (as systemd); before it was ready it is a failure all the same.
             (UnitKind::Service, RestartPolicy::No | RestartPolicy::OnFailure { .. }) => {
-                return if death.ready.is_some() { Next::Ended } else { Next::Fail(exited(death)) };
+                return if death.ready.is_some() { Next::Ended } else { Next::Fail(exited(death, plan)) };
             }
         }
     }
     deaths.note(&death);
-    if let Some(trouble) = death.trouble.as_ref().filter(|trouble| trouble.is_lasting()) {
+    if death.trouble.as_ref().is_some_and(ContainerTrouble::is_lasting) {
         // Another try would only hide the evidence.
-        return Next::Fail(Failure::Container { trouble: trouble.clone() });
+        return Next::Fail(exited(death, plan));
     }
     let most = match plan.restart {
-        RestartPolicy::No if death.unhealthy.is_none() => return Next::Fail(exited(death)),
+        RestartPolicy::No if death.unhealthy.is_none() => return Next::Fail(exited(death, plan)),
         RestartPolicy::OnFailure { max: Some(max) } => max.saturating_add(1),
         RestartPolicy::No | RestartPolicy::OnFailure { max: None } | RestartPolicy::Always => LOOP,
     };
-    if deaths.count < most { Next::Again(pause(deaths.count)) } else { Next::Fail(given_up(death, *deaths)) }
+    if deaths.count < most {
+        Next::Again(pause(deaths.count))
+    } else {
+        Next::Fail(given_up(death, plan, *deaths))
+    }
 }
 
 fn pause(deaths: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << deaths.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
 }
 
-fn exited(death: Death) -> Failure {
-    if let Some(trouble) = death.trouble {
-        return Failure::Container { trouble };
+fn exited(death: Death, plan: &UnitPlan) -> Failure {
+    if let (Some(trouble), Some(container)) = (death.trouble, &plan.container) {
+        return Failure::Container { engine: container.engine, trouble };
     }
     Failure::Exited { exit: death.exit, was_ready: death.ready.is_some(), tail: death.tail }
 }
 
-fn given_up(death: Death, deaths: Deaths) -> Failure {
+fn given_up(death: Death, plan: &UnitPlan, deaths: Deaths) -> Failure {
     match death.unhealthy {
         Some(answer) => Failure::Unhealthy { answer, tail: death.tail },
         // Why the last try failed says more than how often.
-        None if deaths.count == 1 || death.trouble.is_some() => exited(death),
+        None if deaths.count == 1 || death.trouble.is_some() => exited(death, plan),
         None => Failure::CrashLoop {
             deaths: deaths.count,
             within_ms: death.at.0.saturating_sub(deaths.since.0),

@@ -162,7 +162,7 @@ fn taken(unit: &Unit) -> Option<u16> {
     let Phase::Resting(Rest::Failed(failure)) = &unit.phase else { return None };
     match failure {
         Failure::PortInUse { port, .. }
-        | Failure::Container { trouble: ContainerTrouble::PortTaken { port, .. } } => Some(*port),
+        | Failure::Container { trouble: ContainerTrouble::PortTaken { port, .. }, .. } => Some(*port),
         _ => None,
     }
 }

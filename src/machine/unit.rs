@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ladder::Ladder;
 use super::restart::Deaths;
 use super::turn::Turn;
+use super::words;
 use super::{Action, Adopted, Answer, Target};
 use crate::domain::{
     ContainerState, ContainerStep, EndedContainer, EndedUnit, Exit, Failure, Health, Life, Moment, ProcId,
@@ -438,7 +439,20 @@ impl Unit {
         let state = self.container.as_ref().filter(|state| state.id.is_some())?;
         // Without a shim nobody asks it any more: its engine is told to kill it.
         let without_shim = !row.deaf.is_empty() && state.step != ContainerStep::Ended;
-        Some(EndedContainer { name, forced: state.forced || without_shim })
+        Some(EndedContainer { name, forced: state.forced || without_shim, deaf: state.forced })
+    }
+
+    /// The last lines of a log, and what no program can write any more.
+    pub(super) fn with_lack_of_memory(&self, mut tail: Vec<String>) -> Vec<String> {
+        if let Some(container) = &self.plan.container
+            && self.container.as_ref().is_some_and(|state| state.out_of_memory)
+        {
+            tail.push(match container.memory {
+                Some(_) => "(the kernel ended it: it wanted more memory than its limits give it)".to_owned(),
+                None => "(the kernel ended it for want of memory)".to_owned(),
+            });
+        }
+        tail
     }
 
     pub(super) fn target(&self) -> Target {
@@ -474,9 +488,16 @@ impl StopOrder {
 
 impl Fault {
     /// The fault with the evidence.
-    pub(super) fn then(self, listening: Vec<u16>, tail: Vec<String>) -> Then {
+    pub(super) fn then(self, plan: &UnitPlan, listening: Vec<u16>, tail: Vec<String>) -> Then {
         match self {
-            Self::NotReady { after_ms, answers } => {
+            Self::NotReady { after_ms, mut answers } => {
+                let listening = match &plan.container {
+                    Some(container) => {
+                        answers.extend(words::publishing(container, &listening));
+                        None
+                    }
+                    None => Some(listening),
+                };
                 Then::Fail(Failure::NotReady { after_ms, answers, listening, tail })
             }
             Self::Unhealthy { answer } => Then::Heal { answer },

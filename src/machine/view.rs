@@ -171,7 +171,7 @@ fn failed(failure: &Failure) -> String {
         }
         Failure::Survived { count: 1 } => "1 process could not be ended".to_owned(),
         Failure::Survived { count } => format!("{count} processes could not be ended"),
-        Failure::Container { trouble } => trouble.to_string(),
+        Failure::Container { trouble, .. } => trouble.to_string(),
         Failure::Blocked { needs } => format!("needs {needs}"),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::unit::{ProbeState, Unit};
 use crate::domain::ContainerStep;
-use crate::plan::{CommandPlan, HttpProbe, Probe, UnitPlan};
+use crate::plan::{CommandPlan, ContainerPlan, HttpProbe, Probe, UnitPlan};
 
 /// A duration in the unit of the reports.
 pub(super) fn millis(span: Duration) -> u64 {
@@ -37,6 +37,23 @@ pub(super) fn fetching(unit: &Unit) -> Option<String> {
         ContainerStep::Starting => Some("starts its container".to_owned()),
         ContainerStep::Running | ContainerStep::Stopping | ContainerStep::Ended => None,
     }
+}
+
+/// Where each port of a container leads, as far as it was seen who listens inside.
+pub(super) fn publishing(container: &ContainerPlan, inside: &[u16]) -> Vec<(String, String)> {
+    let told = container.publish.iter().map(|port| {
+        let seen =
+            if inside.contains(&port.inside) { "listened on" } else { "nobody was seen to listen on it" };
+        (format!("port {}", port.host), format!("leads to port {} inside: {seen}", port.inside))
+    });
+    let other: Vec<String> = inside
+        .iter()
+        .filter(|port| !container.publish.iter().any(|one| one.inside == **port))
+        .map(u16::to_string)
+        .collect();
+    let other = (!other.is_empty())
+        .then(|| ("inside".to_owned(), format!("it also listens on port {}", other.join(", "))));
+    told.chain(other).collect()
 }
 
 /// The question of a probe, for probes that were never answered.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::EngineKind;
+
 use crate::domain::ContainerView;
 
 /// A container, resolved. What it shares with processes (environment, grace, gate, logs) is in its unit.
@@ -55,28 +57,6 @@ impl ContainerPlan {
             name: self.name.clone(),
             image: self.image.clone(),
             state: None,
-        }
-    }
-}
-
-/// Whose words an engine understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EngineKind {
-    /// `docker`.
-    #[default]
-    Docker,
-    /// `podman`.
-    Podman,
-}
-
-impl EngineKind {
-    /// The name of its command.
-    #[must_use]
-    pub fn command(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Podman => "podman",
         }
     }
 }

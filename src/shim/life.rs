@@ -1,6 +1,6 @@
 //! The life of a shim: a container is obtained, followed, asked to end when that is wanted, and its end told.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::path::Path;
 use std::pin::pin;
@@ -16,6 +16,7 @@ use super::{NotHad, REFUSED, ShimSpec, is_before};
 use crate::domain::{ContainerState, ContainerStep, OwnHealth, WallTime};
 use crate::engine::{Client, Container, Ended, Engine as _, Events, Happened, Health, Status, TroubleKind};
 use crate::plan::{ContainerPlan, EngineKind};
+use crate::store::read_whole;
 use crate::sys::clock;
 
 /// The exit code of one that was asked to end before it had a container: as of a process that SIGTERM ended.
@@ -37,13 +38,16 @@ pub(super) struct Shim<'s> {
     state: RefCell<State>,
     /// When it was asked to end.
     asked: watch::Receiver<Option<Instant>>,
+    /// How long that may take.
+    grace: Cell<Duration>,
 }
 
 /// Lives to the end of the container; gives the exit code of the process.
 pub(super) async fn live(spec: &ShimSpec) -> u8 {
     let Some(plan) = spec.unit.container.as_deref() else { return REFUSED };
     let state = RefCell::new(State::new(spec.state.clone()));
-    let shim = Shim { spec, plan, client: Client::of(plan), state, asked: listen() };
+    let grace = Cell::new(spec.unit.stop.grace);
+    let shim = Shim { spec, plan, client: Client::of(plan), state, asked: listen(), grace };
     let code = match shim.obtain().await {
         Ok(id) => shim.hold(&id).await,
         Err(NotHad::Asked) => {
@@ -193,14 +197,22 @@ impl Shim<'_> {
     /// Has the engine end it within its grace.
     async fn stop_when_asked(&self, id: &str) {
         self.asked_to_end().await;
+        self.grace.set(self.ordered_grace());
         self.tell(|state| state.step = ContainerStep::Stopping);
         // What comes of it is seen by who follows the log: it ends, or the engine does not answer.
-        while let Err(trouble) = self.client.stop(id, self.spec.unit.stop.grace).await {
+        while let Err(trouble) = self.client.stop(id, self.grace.get()).await {
             if trouble.kind == TroubleKind::NoSuchContainer {
                 return;
             }
             tokio::time::sleep(STOP_AGAIN).await;
         }
+    }
+
+    /// How long it may take: as whoever asked said, or its own.
+    fn ordered_grace(&self) -> Duration {
+        let ordered = read_whole(&self.spec.state.with_extension("grace")).ok();
+        let ordered = ordered.and_then(|text| serde_json::from_slice(&text).ok());
+        ordered.map_or(self.spec.unit.stop.grace, Duration::from_millis)
     }
 
     fn tell_end(&self, end: End) -> u8 {
@@ -229,7 +241,7 @@ impl Shim<'_> {
 
     /// The engine killed it because it did not end in time. One that somebody else killed was not forced by us.
     fn was_forced(&self, ended: &Ended) -> bool {
-        let waited = self.asked.borrow().is_some_and(|asked| asked.elapsed() >= self.spec.unit.stop.grace);
+        let waited = self.asked.borrow().is_some_and(|asked| asked.elapsed() >= self.grace.get());
         waited && ended.was_killed() && !ended.out_of_memory
     }
 }

@@ -14,8 +14,10 @@ use crate::store::{HomeError, private_dir, read_whole, write_whole};
 /// All that a shim must know. It holds the environment of the container with its secrets: the file is its user's alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShimSpec {
-    /// The hash of the stack's manifest: what its containers are labelled with.
+    /// The hash of the stack's manifest.
     pub stack: String,
+    /// Whose its containers and volumes are: [`label::owner`].
+    pub owner: String,
     /// The stack's name, for people.
     pub name: StackName,
     /// The life that this shim is the leader of.
@@ -52,6 +54,7 @@ impl ShimSpec {
     pub fn labels(&self) -> BTreeMap<String, String> {
         let labels = [
             (label::STACK, self.stack.clone()),
+            (label::OWNER, self.owner.clone()),
             (label::NAME, self.name.to_string()),
             (label::SERVICE, self.unit.name.to_string()),
             (label::LIFE, self.life.to_string()),
@@ -102,7 +105,11 @@ impl ShimSpec {
     /// The image's build, where it has one.
     pub(super) fn build(&self, plan: &ContainerPlan) -> Option<Build> {
         let build = plan.build.as_ref()?;
-        let labels = [(label::STACK, self.stack.clone()), (label::NAME, self.name.to_string())];
+        let labels = [
+            (label::STACK, self.stack.clone()),
+            (label::OWNER, self.owner.clone()),
+            (label::NAME, self.name.to_string()),
+        ];
         Some(Build {
             image: plan.image.clone(),
             dir: build.dir.clone(),
@@ -127,8 +134,12 @@ impl ShimSpec {
 
     /// No life and no definition: a volume outlives them.
     fn volume_labels(&self, written: &str) -> Vec<(String, String)> {
-        let labels =
-            [(label::STACK, &*self.stack), (label::NAME, self.name.as_str()), (label::VOLUME, written)];
+        let labels = [
+            (label::STACK, &*self.stack),
+            (label::OWNER, &self.owner),
+            (label::NAME, self.name.as_str()),
+            (label::VOLUME, written),
+        ];
         labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 

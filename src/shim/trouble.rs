@@ -57,7 +57,7 @@ pub(super) fn stranger(container: &Container) -> String {
     if let Some(project) = label("com.docker.compose.project") {
         known.push(format!("compose project {project}"));
     } else if let Some(stack) = label(crate::engine::label::NAME) {
-        known.push(format!("devstack stack {stack}"));
+        known.push(format!("devstack stack {stack} of another user, machine or state"));
     }
     format!("{} ({})", container.id.get(..12).unwrap_or(&container.id), known.join(", "))
 }

@@ -60,7 +60,8 @@ fn inside(state: &ContainerState) -> String {
 pub(super) fn how(unit: &EndedUnit, container: &EndedContainer) -> String {
     let took = text::span(unit.millis);
     match (unit.signal, unit.exit, container.forced) {
-        (Some(_), _, true) => format!("container did not end, killed after {took}"),
+        (Some(_), _, true) if container.deaf => format!("container did not end, killed after {took}"),
+        (Some(_), _, true) => format!("container was asked, and killed after {took}"),
         (None, _, true) => format!("container killed in {took}"),
         (Some(_), _, false) => format!("container stopped in {took}"),
         (None, Some(exit), false) => format!("container had ended: {exit}"),
@@ -95,7 +96,7 @@ pub(super) fn explain(problem: Problem, proof: &ContainersProof) -> Problem {
         problem = problem.hint(format!("{} rm --force {name}", left.engine));
     }
     if let Some(trouble) = &proof.unproven {
-        let why = no_engine("the proof", trouble);
+        let why = no_engine("the proof", proof.silent.unwrap_or_default().command(), trouble);
         problem = problem.saw("engine", unproven(trouble));
         problem.evidence.extend(why.evidence.into_iter().map(|(_, text)| (String::new(), text)));
         problem.remedy.extend(why.remedy);

@@ -64,11 +64,12 @@ fn health(health: &OwnHealth) -> &'static str {
 pub(super) struct EndedContainerDoc<'a> {
     name: &'a str,
     forced: bool,
+    deaf: bool,
 }
 
 impl<'a> EndedContainerDoc<'a> {
     pub(super) fn new(ended: &'a EndedContainer) -> Self {
-        Self { name: &ended.name, forced: ended.forced }
+        Self { name: &ended.name, forced: ended.forced, deaf: ended.deaf }
     }
 }
 

@@ -124,7 +124,7 @@ pub fn of_failure(unit: &UnitName, failure: &Failure, dir: &str) -> Problem {
                 .hint(format!("devstack ps {}", shell_name(unit)))
                 .hint(format!("devstack down --force {}", shell_name(unit)))
         }
-        Failure::Container { trouble } => of_trouble(unit, trouble, dir),
+        Failure::Container { engine, trouble } => of_trouble(unit, engine.command(), trouble, dir),
         Failure::Blocked { needs } => Problem::new("DS034", format!("{unit} was not started"))
             .saw("needs", format!("{needs}, which failed or was stopped"))
             .hint(format!("devstack up {}", shell_name(needs))),
@@ -162,7 +162,7 @@ pub fn short(failure: &Failure) -> String {
         Failure::Survived { count } => {
             format!("{} could not be ended", text::count(*count as usize, "process", "processes"))
         }
-        Failure::Container { trouble } => trouble.to_string(),
+        Failure::Container { trouble, .. } => trouble.to_string(),
         Failure::Blocked { needs } => format!("needs {needs}"),
     }
 }
@@ -268,12 +268,13 @@ fn not_found(unit: &UnitName, program: &str, path: &str, near: &[String]) -> Pro
 fn unwell(unit: &UnitName, failure: &Failure) -> Problem {
     let problem = match failure {
         Failure::NotReady { after_ms, answers, listening, tail } => {
-            let ports: Vec<String> = listening.iter().map(u16::to_string).collect();
-            let ports =
-                if ports.is_empty() { "no port".to_owned() } else { format!("port {}", ports.join(", ")) };
+            let ports = listening.iter().map(|ports| {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                if ports.is_empty() { "no port".to_owned() } else { format!("port {}", ports.join(", ")) }
+            });
             Problem::new("DS030", format!("{unit} was not ready after {}", text::span(*after_ms)))
                 .saw_lines("asked", answers.iter().map(|(asked, got)| format!("{asked} → {got}")))
-                .saw("listens on", ports)
+                .saw_lines("listens on", ports)
                 .saw_lines("last lines", log(tail))
                 .hint(format!("correct ready or health of {unit}, or raise its start_timeout"))
         }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::paint::{Paint, Tone, state_word};
 use super::table::{Align, Cell, Table};
 use super::{container, text};
-use crate::domain::{State, UnitName, UnitView, WallTime};
+use crate::domain::{ContainerStep, State, UnitName, UnitView, WallTime};
+
+/// Milliseconds between two lines about an image, where there is no terminal.
+const FETCHED_EACH: u64 = 5000;
 
 /// What is shown while it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub enum Verb {
 pub struct Track {
     verb: Verb,
     seen: BTreeMap<UnitName, Seen>,
+    /// How far the image of a unit was when that was told last, and when.
+    fetched: BTreeMap<UnitName, (String, WallTime)>,
     views: Vec<UnitView>,
     frame: usize,
 }
@@ -41,10 +46,11 @@ impl Track {
     /// Nothing seen yet.
     #[must_use]
     pub fn new(verb: Verb) -> Self {
-        Self { verb, seen: BTreeMap::new(), views: Vec::new(), frame: 0 }
+        Self { verb, seen: BTreeMap::new(), fetched: BTreeMap::new(), views: Vec::new(), frame: 0 }
     }
 
-    /// Takes the next view. Gives the lines to print where there is no terminal: one for each unit whose state changed.
+    /// Takes the next view. Gives the lines to print where there is no terminal: one for each unit whose state changed, and
+    /// now and then one for an image that is being fetched.
     ///
     /// Units that were at rest from the beginning and those that only wait in line are not told.
     pub fn update(&mut self, views: &[UnitView], now: WallTime, paint: &Paint) -> String {
@@ -56,6 +62,9 @@ impl Track {
         for view in views {
             let before = self.seen.get(&view.name).copied();
             if before.is_some_and(|before| before.state == view.state) {
+                if self.is_further(view, now) {
+                    table.row(cells(view, self.time_of(view, now), None, paint));
+                }
                 continue;
             }
             let took = before.filter(|before| matches!(before.state, State::Starting | State::Stopping));
@@ -77,6 +86,21 @@ impl Track {
         }
         self.views = views.to_vec();
         table.render(paint)
+    }
+
+    /// Its image is being fetched, and that has gone on for long enough to be told once more.
+    fn is_further(&mut self, view: &UnitView, now: WallTime) -> bool {
+        let state = view.container.as_ref().and_then(|container| container.state.as_ref());
+        let fetching = state.is_some_and(|state| {
+            matches!(state.step, ContainerStep::Pulling(_) | ContainerStep::Building(_))
+        });
+        let Some(note) = view.note.as_ref().filter(|_| fetching) else { return false };
+        let told = self.fetched.get(&view.name);
+        let due = told.is_none_or(|(before, at)| before != note && between(*at, now) >= FETCHED_EACH);
+        if due {
+            self.fetched.insert(view.name.clone(), (note.clone(), now));
+        }
+        due
     }
 
     /// The block that a terminal shows now, at most so many lines; the spinner turns with each call.

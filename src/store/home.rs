@@ -284,6 +284,12 @@ impl StackDir {
         self.containers().join(format!("{:08x}.{life}.state", fnv1a(unit.as_str().as_bytes()) >> 32))
     }
 
+    /// The grace that a stop gives a container instead of its own, in milliseconds; written before its shim is asked.
+    #[must_use]
+    pub fn container_grace(&self, unit: &UnitName, life: Life) -> PathBuf {
+        self.container_state(unit, life).with_extension("grace")
+    }
+
     /// How much of the log of a unit's container was told, whatever its life.
     #[must_use]
     pub fn container_position(&self, unit: &UnitName) -> PathBuf {

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::containers::{EngineAt, note_engine};
+use super::containers::{EngineAt, leading, note_engine};
 use super::nursery::{self, Nursery};
 use crate::domain::{Life, Mark, Pid, UnitName};
+use crate::engine::label;
 use crate::keeper::{LogSpec, Spec};
 use crate::machine::ENGINE_LAG;
 use crate::plan::{CommandPlan, ContainerPlan, Probe, UnitPlan};
@@ -94,7 +95,7 @@ pub(super) fn begin(
     };
     // Its own environment is the container's: what stands for it is led to the engine by the caller's.
     let environment = match plan.container {
-        Some(_) => marked(stack, base.clone(), plan, Some(&mark)),
+        Some(_) => marked(stack, leading(base, &plan.working_dir), plan, Some(&mark)),
         None => environment(stack, base, plan, Some(&mark)),
     };
     let spec = Spec {
@@ -104,7 +105,8 @@ pub(super) fn begin(
         mark: mark.clone(),
         argv: words,
         program,
-        working_dir: plan.working_dir.clone(),
+        // What an engine's command leaves where it runs (podman's monitor: a file `oom`) must not lie in the checkout.
+        working_dir: if plan.container.is_some() { dir.containers() } else { plan.working_dir.clone() },
         environment,
         user: plan.user.clone().filter(|_| plan.container.is_none()),
         cgroup: cgroup.0.as_ref().map(|leaf| leaf.path().to_owned()),
@@ -134,9 +136,11 @@ fn shim(
 ) -> io::Result<Vec<String>> {
     let (dir, unit) = (ground.dir, &plan.name);
     // The engine first: a container that nobody knows where to look for must not be made.
-    note_engine(dir, EngineAt::of(container, ground.base), unit, life).map_err(io::Error::other)?;
+    note_engine(dir, EngineAt::of(container, &leading(ground.base, &plan.working_dir)), unit, life)
+        .map_err(io::Error::other)?;
     let spec = ShimSpec {
         stack: dir.hash.clone(),
+        owner: label::owner(&ground.stack.secret),
         name: ground.stack.name.clone(),
         life,
         unit: (**plan).clone(),

@@ -12,8 +12,8 @@ use super::containers::{self, EngineAt, Search, end_unit, engines, is_done, stat
 use super::life::{Fact, Held, Key};
 use super::performer::Performer;
 use crate::cage::{self, StackFacts};
-use crate::domain::{ContainerTrouble, Failure, Life, PortHolder, PortStatus, UnitName};
-use crate::engine::Engine as _;
+use crate::domain::{ContainerState, ContainerTrouble, Failure, Life, PortHolder, PortStatus, UnitName};
+use crate::engine::{Engine as _, label};
 use crate::health;
 use crate::machine::{Event, Target};
 use crate::plan::ContainerPlan;
@@ -35,10 +35,18 @@ impl Performer {
         }
         let (facts, state, (unit, life)) = (self.facts.clone(), held.contained.clone(), key.clone());
         let path = self.dir.container_state(&unit, life);
+        let mut first = true;
         let task = spawn_local(health::follow(path, move |told| {
-            state.send_replace(told.clone());
-            let event = Event::Contained { unit: unit.clone(), life, state: told };
-            let _ = facts.send(Fact::Event(event));
+            // The last words may have been heard with the end of the shim.
+            let news = state.send_if_modified(|heard| {
+                let news = std::mem::take(&mut first) || *heard != told;
+                heard.clone_from(&told);
+                news
+            });
+            if news {
+                let event = Event::Contained { unit: unit.clone(), life, state: told };
+                let _ = facts.send(Fact::Event(event));
+            }
         }));
         held.shim = Some(task.abort_handle());
     }
@@ -65,6 +73,8 @@ impl Performer {
         let mut all: BTreeMap<String, String> =
             if self.base.is_empty() { std::env::vars().collect() } else { self.base.clone() };
         all.extend(self.engine_of(key, plan).environment().clone());
+        // As a command of the engine has it: not there, where it is not set.
+        all.retain(|_, value| !value.is_empty());
         birth::marked(&self.stack, all, &held.plan, None)
     }
 
@@ -86,7 +96,7 @@ impl Performer {
     pub(super) fn with_container(&self, event: Event) -> Vec<Event> {
         match &event {
             Event::Exited { unit, life, .. } if self.is_contained(unit, *life) => {
-                let state = state_of(&self.dir, unit, *life);
+                let state = state_of(&self.dir, unit, *life).filter(|state| self.is_news(unit, *life, state));
                 let last = state.map(|state| Event::Contained { unit: unit.clone(), life: *life, state });
                 last.into_iter().chain([event]).collect()
             }
@@ -96,6 +106,17 @@ impl Performer {
             }
             _ => vec![event],
         }
+    }
+
+    /// Whether this was not heard before; it is heard then.
+    fn is_news(&self, unit: &UnitName, life: Life, state: &ContainerState) -> bool {
+        let lives = self.lives.borrow();
+        let Some(held) = lives.get(&(unit.clone(), life)) else { return true };
+        held.contained.send_if_modified(|heard| {
+            let news = heard != state;
+            heard.clone_from(state);
+            news
+        })
     }
 
     fn is_contained(&self, unit: &UnitName, life: Life) -> bool {
@@ -115,17 +136,17 @@ impl Performer {
             return self.tell(then);
         };
         let (engine, ended) = (self.engine_of(&(unit.clone(), life), plan), Rc::clone(&held.container_ended));
-        let (hash, unit, facts) = (self.dir.hash.clone(), unit.clone(), self.facts.clone());
+        let (owner, unit, facts) = (label::owner(&self.stack.secret), unit.clone(), self.facts.clone());
         let ran = held.contained.borrow().id.is_some();
         spawn_local(async move {
             let mut ended = ended.lock().await;
             if !*ended {
                 let work = async {
-                    end_unit(&engine, &hash, &unit).await?;
+                    end_unit(&engine, &owner, &unit).await?;
                     if !ran {
                         // What a killed shim was just asking for may still be done.
                         sleep(containers::AFTERMATH).await;
-                        end_unit(&engine, &hash, &unit).await?;
+                        end_unit(&engine, &owner, &unit).await?;
                     }
                     Ok::<(), ContainerTrouble>(())
                 };
@@ -151,9 +172,10 @@ impl Performer {
             let (survivors, ports) = cage::verify(facts, units.as_deref(), &ports);
             return self.tell(Event::Verified { survivors, ports, containers: None });
         }
-        let (dir, tell, facts) = (self.dir.clone(), self.facts.clone(), facts.clone());
+        let (dir, owner) = (self.dir.clone(), label::owner(&self.stack.secret));
+        let (tell, facts) = (self.facts.clone(), facts.clone());
         spawn_local(async move {
-            let search = Search { dir, engines, units };
+            let search = Search { dir, owner, engines, units };
             let proof = search.prove().await;
             let (survivors, mut status) = cage::verify(&facts, search.units.as_deref(), &ports);
             let begun = Instant::now();
@@ -175,17 +197,21 @@ impl Performer {
         let engines = engines(&self.dir);
         let facts = self.facts.clone();
         spawn_local(async move {
-            let mut container = None;
+            let mut publishing = None;
             for engine in engines {
                 let asked = timeout(PROXY, engine.client().publishing(port)).await;
                 let found = asked.ok().and_then(Result::ok).unwrap_or_default().into_iter().next();
-                container = container.or(found.map(|found| found.name));
+                publishing = publishing.or(found.map(|found| (engine.kind(), found.name)));
             }
-            let why = if container.is_some() {
-                let trouble = ContainerTrouble::PortTaken { port, container, holder: Some(holder) };
-                Failure::Container { trouble }
-            } else {
-                Failure::PortInUse { port, holder }
+            let why = match publishing {
+                Some((engine, name)) => {
+                    let (container, holder) = (Some(name), Some(holder));
+                    Failure::Container {
+                        engine,
+                        trouble: ContainerTrouble::PortTaken { port, container, holder },
+                    }
+                }
+                None => Failure::PortInUse { port, holder },
             };
             let _ = facts.send(Fact::Event(Event::NotStarted { unit, life, why }));
         });

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,12 @@ use crate::domain::{
     Signal, UnitName,
 };
 use crate::engine::{Client, Container, Engine as _, Status, Trouble, TroubleKind, label};
+use crate::machine::ENGINE_LAG;
 use crate::plan::{ContainerPlan, EngineKind, UnitPlan};
 use crate::store::{HomeError, StackDir, private_dir, read_whole, write_whole};
 
 /// What leads an engine's command to its engine. One that is not set is noted as well: whoever asks later may have set it.
-const LEADING: [&str; 9] = [
+const LEADING: [&str; 10] = [
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
     "DOCKER_CONFIG",
@@ -28,7 +30,13 @@ const LEADING: [&str; 9] = [
     "CONTAINER_HOST",
     "CONTAINER_CONNECTION",
     "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
 ];
+/// Those that name a file or a directory, and more of that kind.
+const PATHS: [&str; 5] =
+    ["DOCKER_CONFIG", "DOCKER_CERT_PATH", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "REGISTRY_AUTH_FILE"];
+/// Those that name a socket.
+const SOCKETS: [&str; 2] = ["DOCKER_HOST", "CONTAINER_HOST"];
 
 /// So often what is left is taken away and looked for again.
 const LOOKS: u32 = 5;
@@ -76,6 +84,21 @@ impl EngineAt {
         self.environment.iter().fold(client, |client, (name, value)| client.env(name, value))
     }
 
+    /// Whether it may hold a container of the stack, as far as is known.
+    pub(super) fn may_hold(&self) -> bool {
+        self.used || !self.lives.is_empty()
+    }
+
+    /// Which one it is.
+    pub(super) fn kind(&self) -> EngineKind {
+        self.kind
+    }
+
+    /// Its command.
+    pub(super) fn command(&self) -> &'static str {
+        self.kind.command()
+    }
+
     /// What leads to it.
     pub(super) fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
@@ -107,6 +130,26 @@ impl EngineAt {
     }
 }
 
+/// An environment that leads an engine's command to the same place in whatever directory it runs: what is relative is
+/// taken from this one, the manifest's.
+pub(super) fn leading(base: &BTreeMap<String, String>, dir: &Path) -> BTreeMap<String, String> {
+    let absolute = |path: &str| dir.join(path).to_string_lossy().into_owned();
+    let mut all = base.clone();
+    for (name, value) in &mut all {
+        match name.as_str() {
+            "PATH" => *value = value.split(':').map(absolute).collect::<Vec<_>>().join(":"),
+            name if PATHS.contains(&name) && !value.is_empty() => *value = absolute(value),
+            name if SOCKETS.contains(&name) => {
+                if let Some(path) = value.strip_prefix("unix://").filter(|path| !path.is_empty()) {
+                    *value = format!("unix://{}", absolute(path));
+                }
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
 /// The engines that this stack has used since it was last proven to have no container.
 pub(super) fn engines(dir: &StackDir) -> Vec<EngineAt> {
     let text = read_whole(&dir.container_engines()).unwrap_or_default();
@@ -132,6 +175,13 @@ pub(super) fn note_engine(
 
 fn spec_name(dir: &StackDir, unit: &UnitName, life: Life) -> String {
     dir.container_spec(unit, life).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Tells the shim that is about to be asked how long its container may take.
+pub(super) fn order_grace(dir: &StackDir, unit: &UnitName, life: Life, ladder: Duration) {
+    let millis = ladder.saturating_sub(ENGINE_LAG).as_millis();
+    // Where it cannot be told, the container's own is what it gets.
+    let _ = write_whole(&dir.container_grace(unit, life), &u64::try_from(millis).unwrap_or(u64::MAX));
 }
 
 /// What the shim of a life told last.
@@ -163,13 +213,18 @@ pub(super) fn forget_life(dir: &StackDir, plan: &UnitPlan, life: Life, began: bo
     }
     let _ = fs::remove_file(dir.container_spec(unit, life));
     let _ = fs::remove_file(dir.container_state(unit, life));
+    let _ = fs::remove_file(dir.container_grace(unit, life));
 }
 
 /// Has the engine kill what runs of a unit whose shim is gone. Whether nothing of it runs.
-pub(super) async fn end_unit(engine: &EngineAt, hash: &str, unit: &UnitName) -> Result<(), ContainerTrouble> {
+pub(super) async fn end_unit(
+    engine: &EngineAt,
+    owner: &str,
+    unit: &UnitName,
+) -> Result<(), ContainerTrouble> {
     let client = engine.client();
     let ended = async {
-        for container in client.labelled(&label::of_stack(hash)).await? {
+        for container in client.labelled(&label::of_owner(owner)).await? {
             let runs = !matches!(container.status, Status::Created { .. } | Status::Exited(_));
             if is_of(&container, unit) && runs {
                 match client.kill(&container.id, Signal::KILL).await {
@@ -193,9 +248,22 @@ fn is_of(container: &Container, unit: &UnitName) -> bool {
     container.labels.get(label::SERVICE).is_some_and(|service| service == unit.as_str())
 }
 
+/// An engine that holds nothing of the stack, and on which no life is begun, need not answer at the end of a later stop.
+fn forget_use(dir: &StackDir, engine: &EngineAt) {
+    let mut known = engines(dir);
+    let Some(one) = known.iter_mut().find(|one| one.is_same(engine) && one.used && one.lives.is_empty())
+    else {
+        return;
+    };
+    one.used = false;
+    let _ = write_whole(&dir.container_engines(), &known);
+}
+
 /// What is looked for at the end of a stop.
 pub(super) struct Search {
     pub(super) dir: StackDir,
+    /// Whose containers: [`label::owner`].
+    pub(super) owner: String,
     pub(super) engines: Vec<EngineAt>,
     /// None: of the whole stack.
     pub(super) units: Option<Vec<UnitName>>,
@@ -207,10 +275,15 @@ impl Search {
         let mut proof = ContainersProof::default();
         for engine in &self.engines {
             let doubtful = engine.is_doubtful(&self.dir);
-            if let Err(trouble) = self.clear(engine, doubtful, &mut proof).await {
+            let cleared = self.clear(engine, doubtful, &mut proof).await;
+            if let Ok(true) = cleared {
+                forget_use(&self.dir, engine);
+            }
+            if let Err(trouble) = cleared {
                 let trouble = engine.trouble(trouble);
                 // An engine that was never there has made nothing.
                 if engine.used || doubtful || matches!(trouble, ContainerTrouble::Refused { .. }) {
+                    proof.silent.get_or_insert(engine.kind);
                     proof.unproven.get_or_insert(trouble);
                 }
             }
@@ -235,17 +308,19 @@ impl Search {
         false
     }
 
+    /// Whether it was seen to hold nothing of the stack at all.
     async fn clear(
         &self,
         engine: &EngineAt,
         doubtful: bool,
         proof: &mut ContainersProof,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let client = engine.client();
         let (mut removed, mut refused) = (BTreeSet::new(), BTreeMap::new());
-        let mut empty = 0;
+        let (mut empty, mut nothing) = (0, false);
         for look in 1..=LOOKS {
-            let mut found = client.labelled(&label::of_stack(&self.dir.hash)).await?;
+            let mut found = client.labelled(&label::of_owner(&self.owner)).await?;
+            nothing = found.is_empty();
             found.retain(|container| {
                 self.units.as_ref().is_none_or(|units| units.iter().any(|unit| is_of(container, unit)))
             });
@@ -291,6 +366,6 @@ impl Search {
             }
         }
         proof.removed += u32::try_from(removed.len()).unwrap_or(u32::MAX);
-        Ok(())
+        Ok(nothing)
     }
 }

@@ -103,6 +103,6 @@ pub async fn down<T>(
 }
 
 /// The stack as ledger and kernel show it, without a supervisor.
-pub fn look(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
-    super::look::from_ledger(dir, stack)
+pub async fn look(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
+    super::look::from_ledger(dir, stack).await
 }

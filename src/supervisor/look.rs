@@ -2,16 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
+use super::containers::{EngineAt, engines};
 use super::life::{Held, Key};
 use crate::cage::{self, Cage, Depth, Member, World};
-use crate::domain::{Health, Life, Pid, ProcessView, StackView, State, UnitView, WallTime};
+use crate::domain::{
+    ContainerState, ContainerStep, Health, Life, Pid, ProcessView, StackView, State, UnitView, WallTime,
+};
+use crate::engine::{Container, Engine as _, Status, label};
 use crate::plan::{Plan, UnitPlan};
 use crate::store::{LifeRecord, StackDir, StackFile, read_records};
 use crate::sys;
 
 /// So many of the most numerous programs are named when the process table is full.
 const CROWD: usize = 3;
+/// Whoever looks does not wait long for an engine.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Puts the processes of each life under its unit.
 pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
@@ -49,7 +56,7 @@ fn contained(held: &Held, world: &mut World) -> Vec<ProcessView> {
 }
 
 /// The stack as ledger and kernel show it, for commands that find no supervisor.
-pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
+pub(super) async fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
     let boot = sys::clock::boot_id()?;
     let mut world = World::new();
     let mut services: Vec<UnitView> =
@@ -75,7 +82,7 @@ pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<Stack
     let why =
         if holder.is_some() { "its supervisor does not answer" } else { "its supervisor is not running" };
     let records = read_records(dir)?;
-    let warnings = records.iter().filter_map(LifeRecord::warning).collect();
+    let mut warnings: Vec<String> = records.iter().filter_map(LifeRecord::warning).collect();
     for record in records.into_iter().filter(|record| record.intent.boot == boot && !record.emptied) {
         let Some(view) = of_record(dir, &record, &stack.secret, why, &mut world) else { continue };
         match services.iter_mut().find(|service| service.name == view.name) {
@@ -83,10 +90,61 @@ pub(super) fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<Stack
             None => services.push(view),
         }
     }
+    let unwatched = Unwatched { dir, owner: label::owner(&stack.secret), why };
+    unwatched.fill(&mut services, &mut world, &mut warnings).await;
     let dir = stack.dir().to_string_lossy().into_owned();
     let supervisor = holder.map(|holder| holder.id.pid.get());
     let services = dated(services);
     Ok(StackView { stack: stack.name.clone(), dir, supervisor, services, strays: Vec::new(), warnings })
+}
+
+/// Containers that are looked for where no supervisor tells of them.
+struct Unwatched<'a> {
+    dir: &'a StackDir,
+    owner: String,
+    why: &'a str,
+}
+
+impl Unwatched<'_> {
+    /// Puts what runs in a container under its unit: below the process that stands for it, or alone where that was killed.
+    async fn fill(&self, units: &mut [UnitView], world: &mut World, warnings: &mut Vec<String>) {
+        for engine in engines(self.dir).into_iter().filter(EngineAt::may_hold) {
+            match engine.client().patience(ENGINE_PATIENCE).labelled(&label::of_owner(&self.owner)).await {
+                Ok(found) => found.iter().for_each(|container| self.put(container, units, world)),
+                Err(trouble) => {
+                    warnings.push(format!("its containers are not shown: {}: {trouble}", engine.command()));
+                }
+            }
+        }
+    }
+
+    fn put(&self, container: &Container, units: &mut [UnitView], world: &mut World) {
+        let Status::Running { pid, .. } = &container.status else { return };
+        let service = container.labels.get(label::SERVICE);
+        let Some(unit) =
+            units.iter_mut().find(|unit| service.is_some_and(|name| *name == unit.name.as_str()))
+        else {
+            return;
+        };
+        let Some(view) = &mut unit.container else { return };
+        // What its shim has started may outlive it for a moment.
+        if !unit.processes.iter().any(|process| Some(process.pid) == unit.pid) {
+            unit.state = State::Ready;
+            unit.health = Health::Unknown;
+            (unit.leader, unit.pid, unit.pgid, unit.sid) = (None, None, None, None);
+            unit.exit = None;
+            unit.note = Some(format!("its container runs, {}", self.why));
+        }
+        view.name.clone_from(&container.name);
+        view.state.get_or_insert_with(|| ContainerState {
+            step: ContainerStep::Running,
+            id: Some(container.id.clone()),
+            pid: pid.map(Pid::get),
+            ..ContainerState::default()
+        });
+        let inside = pid.map(|pid| cage::inside(&container.id, pid, world)).unwrap_or_default();
+        unit.processes.extend(inside.iter().map(Member::view));
+    }
 }
 
 fn of_record(

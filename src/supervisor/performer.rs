@@ -12,7 +12,7 @@ use regex::Regex;
 use tokio::sync::mpsc;
 
 use super::birth;
-use super::containers::forget_life;
+use super::containers::{self, forget_life};
 use super::keepers::{self, Leaving, UNSAID};
 use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::nursery::Nursery;
@@ -269,7 +269,7 @@ impl Performer {
             }
             Action::Examine { unit, life } => self.examine(unit, life),
             Action::StopCommand { unit, life } => self.stop_command(unit, life),
-            Action::Ask { target, signal } => self.ask(&target, signal),
+            Action::Ask { target, signal, grace } => self.ask(&target, signal, grace),
             Action::Kill { target } => self.kill(&target),
             Action::Retire { unit, life } => self.retire(&unit, life),
             Action::Seek { beside } => self.seek(beside),
@@ -339,7 +339,7 @@ impl Performer {
         let _ = self.facts.send(Fact::Event(event));
     }
 
-    fn ask(&mut self, target: &Target, signal: Signal) {
+    fn ask(&mut self, target: &Target, signal: Signal, grace: Duration) {
         let outcome = match target {
             Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.ask(signal)),
             Target::Life { unit, life } => {
@@ -355,6 +355,9 @@ impl Performer {
                     // Under a keeper only the tree is read, which is less.
                     // A shim has others at work that end its container: they must not be interrupted.
                     let to_shim = held.plan.container.is_some();
+                    if to_shim {
+                        containers::order_grace(&self.dir, unit, *life, grace);
+                    }
                     let mut looks = self.looks.borrow_mut();
                     Some(match (cage.is_kept(), to_shim) {
                         (true, false) => cage.ask(signal),

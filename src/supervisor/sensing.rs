@@ -1,5 +1,6 @@
 //! How the performer asks the world: probes of gate and health, a look for evidence, and the stop command.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::domain::{Exit, Life, ProcId, UnitName};
 use crate::health;
 use crate::machine::Event;
 use crate::store::log::tail_from;
+use crate::sys::ports::listeners_within;
 
 /// The first questions of a gate come this quickly after each other.
 const GATE_START: Duration = Duration::from_millis(10);
@@ -88,7 +90,10 @@ impl Performer {
             .map(|cage| cage.census(&mut cage::World::new(), Depth::Tree))
             .map(|members| members.iter().map(|member| member.id).collect())
             .unwrap_or_default();
-        let listening = cage::listening(&members);
+        let listening = match held.filter(|held| held.plan.container.is_some()) {
+            Some(held) => held.contained.borrow().pid.and_then(listening_within).unwrap_or_default(),
+            None => cage::listening(&members),
+        };
         let tail =
             held.map(|held| tail_from(&self.dir.log(&key.0), &held.log_from, TAIL_LINES)).unwrap_or_default();
         self.tell(Event::Examined { unit: key.0, life, listening, tail });
@@ -111,4 +116,10 @@ impl Performer {
         });
         held.probes.push(task.abort_handle());
     }
+}
+
+/// The ports that are listened on where this process is: in its container.
+fn listening_within(pid: i32) -> Option<Vec<u16>> {
+    let found = listeners_within(pid)?;
+    Some(found.iter().map(|one| one.port).collect::<BTreeSet<u16>>().into_iter().collect())
 }

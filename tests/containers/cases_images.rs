@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::cases::told;
 use crate::engine::registry;
-use crate::stack::Stack;
-use crate::world::{finish, until};
+use crate::stack::{Stack, kill_all};
+use crate::world::{Started, command_line, finish, numbers, runs, until};
 
 fn of(image: &str, more: &str) -> String {
     format!("services:\n  db: {{ image: '{image}'{more} }}\n")
@@ -49,10 +49,42 @@ fn an_image_is_pulled_and_that_is_shown_while_it_lasts() {
             note.contains("pulling") && note.contains(&name) && note.contains("layers")
         });
         gate.open();
-        told(up.join().expect("it ends"), 0, &["1 of 1 healthy"]);
+        // Without a terminal too.
+        told(up.join().expect("it ends"), 0, &["1 of 1 healthy", "pulling "]);
     });
     stack.down();
     engine.docker(&["rmi", &image]);
+}
+
+#[test]
+fn killed_in_the_middle_of_a_pull_nothing_of_it_goes_on() {
+    let Some(stack) = Stack::new(&of("none", "")) else { return };
+    let Some(registry) = registry() else { return };
+    let gate = Gate::before(registry);
+    let name = format!("cases/killed-{}", std::process::id());
+    let image = format!("{}/{name}", gate.address);
+    push(&stack, &format!("{registry}/{name}"));
+    stack.world.write(&of(&image, ""));
+    let pulls = || -> Vec<i32> {
+        let mut all = numbers();
+        all.retain(|pid| runs(*pid) && command_line(*pid).contains(&image));
+        all
+    };
+    for then in ["down", "up"] {
+        let up = Started::by(&stack.command(&["up"]), false);
+        until("it is pulled", || stack.told().is_some_and(|told| told["step"]["pulling"].is_string()));
+        let parts = stack.parts();
+        kill_all(&[vec![parts.supervisor], parts.keepers, parts.leaders].concat());
+        drop(up);
+        if then == "up" {
+            gate.open();
+            stack.up();
+            stack.only();
+        }
+        stack.down();
+        assert_eq!(pulls(), Vec::<i32>::new(), "then {then}");
+    }
+    stack.engine.docker(&["rmi", &image]);
 }
 
 /// Makes an image with a layer of its own, that only the registry has in the end.

@@ -11,6 +11,7 @@ mod crash;
 mod engine;
 mod life;
 mod stack;
+mod trouble;
 mod unreachable;
 mod verbs;
 #[path = "../stop/world.rs"]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -48,6 +49,40 @@ impl Stack {
 
     pub(crate) fn up(&self) {
         self.run(&["up"]).expect(0);
+    }
+
+    /// Runs a command at a terminal: once this question is seen, this is the answer. All that it says is in `out`.
+    pub(crate) fn at_a_terminal(&self, args: &[&str], question: &str, answer: &str) -> Ran {
+        let command = self.command(args);
+        let words: Vec<String> = [command.get_program()]
+            .into_iter()
+            .chain(command.get_args())
+            .map(|word| format!("'{}'", word.to_string_lossy()))
+            .collect();
+        let mut outer = Command::new("script");
+        outer.args(["-qefc", &words.join(" "), "/dev/null"]).current_dir(self.world.dir());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        let mut child = outer.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let (mut keys, mut screen) =
+            (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        let (begun, mut seen) = (Instant::now(), Vec::new());
+        let mut part = [0; 4096];
+        let mut answered = false;
+        while let Ok(size @ 1..) = screen.read(&mut part) {
+            seen.extend_from_slice(&part[..size]);
+            if !answered && String::from_utf8_lossy(&seen).contains(question) {
+                keys.write_all(answer.as_bytes()).expect("it reads");
+                answered = true;
+            }
+        }
+        let status = child.wait().expect("it ends");
+        let out = String::from_utf8_lossy(&seen).into_owned();
+        Ran { status, out, err: String::new(), took: begun.elapsed() }
     }
 
     /// `down --json`, which must be clean; nothing is left by the engine's own word.
@@ -99,6 +134,8 @@ impl Stack {
 
     /// What its shim told last; none before it told anything.
     pub(crate) fn told(&self) -> Option<Value> {
+        let mut stacks = std::fs::read_dir(self.world.state()).ok()?.flatten();
+        stacks.find(|stack| stack.path().join("stack.json").exists())?;
         let dir: PathBuf = self.world.stack_state().join("containers");
         let mut files = std::fs::read_dir(dir).ok()?.flatten().map(|file| file.path());
         let path = files.find(|path| path.extension().is_some_and(|end| end == "state"))?;

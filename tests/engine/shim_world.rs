@@ -69,6 +69,7 @@ impl Service {
             definition: "0123456789abcdef".to_owned(),
         };
         let spec = ShimSpec {
+            owner: format!("owner-of-{stack}"),
             stack,
             name: StackName::parse("shop").expect("a name"),
             life: Life(1),

@@ -52,7 +52,7 @@ fn ended(container: EndedContainer, unit: EndedUnit) -> EndedUnit {
 }
 
 fn stop(proof: ContainersProof) -> DownReport {
-    let named = |forced| EndedContainer { name: "shop-postgres-1a2b3c".to_owned(), forced };
+    let named = |forced| EndedContainer { name: "shop-postgres-1a2b3c".to_owned(), forced, deaf: forced };
     DownReport {
         clean: proof.is_clean(),
         ended: 9,
@@ -131,7 +131,7 @@ fn down_tells_how_each_was_ended_and_what_is_proven() {
     assert_eq!(down::problem(&clean), None);
     let mut out = every_way(|paint| down::report(paint, &clean));
     for proof in [
-        ContainersProof { removed: 3, left: vec![left.clone()], unproven: None },
+        ContainersProof { removed: 3, left: vec![left.clone()], ..ContainersProof::default() },
         ContainersProof { unproven: Some(mute), ..ContainersProof::default() },
     ] {
         let report = stop(proof);
@@ -164,7 +164,7 @@ fn json_has_the_fields_of_a_container() {
         &down::Volumes::default(),
     ));
     assert_eq!(report["containers"], serde_json::json!({ "removed": 4, "left": [], "unproven": null }));
-    let forced = serde_json::json!({ "name": "shop-postgres-1a2b3c", "forced": true });
+    let forced = serde_json::json!({ "name": "shop-postgres-1a2b3c", "forced": true, "deaf": true });
     assert_eq!(report["services"][1]["container"], forced);
     assert!(read(json::down(&clean_stop(), &down::Volumes::default()))["containers"].is_null());
 }

@@ -1,8 +1,8 @@
 //! What does each command look like, to people and to scripts?
 
 use devstack::domain::{
-    ContainerTrouble, DownReport, Exit, Failure, FoundBy, Health, PortHolder, PortStatus, StackName,
-    StackView, State, UnitOutcome, UnitView, UpReport, WallTime,
+    ContainerTrouble, DownReport, EngineKind, Exit, Failure, FoundBy, Health, PortHolder, PortStatus,
+    StackName, StackView, State, UnitOutcome, UnitView, UpReport, WallTime,
 };
 use devstack::show::ls::Listed;
 use devstack::show::progress::{Track, Verb};
@@ -70,7 +70,7 @@ fn nobody_is_told_to_kill_a_process_of_an_engine() {
         let ours = Failure::PortInUse { port: 5432, holder };
         let trouble = ContainerTrouble::PortTaken { port: 5432, container: None, holder: found };
         let of = |failure: &Failure| error::of_failure(&name("postgres"), failure, DIR).remedy.join("\n");
-        of(&ours) + &of(&Failure::Container { trouble })
+        of(&ours) + &of(&world::contained(EngineKind::Docker, trouble))
     };
     for command in engines_own {
         let told = remedies(command);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use devstack::domain::{
-    ContainerTrouble, DownReport, Ended, EndedUnit, Exit, Failure, FoundBy, Health, Life, MissingImage, Pid,
-    PortHolder, PortStatus, ProcId, ProcessView, Signal, StackName, StackView, State, Survivor, UnitKind,
-    UnitName, UnitOutcome, UnitView, UpReport, WallTime,
+    ContainerTrouble, DownReport, Ended, EndedUnit, EngineKind, Exit, Failure, FoundBy, Health, Life,
+    MissingImage, Pid, PortHolder, PortStatus, ProcId, ProcessView, Signal, StackName, StackView, State,
+    Survivor, UnitKind, UnitName, UnitOutcome, UnitView, UpReport, WallTime,
 };
 
 pub(crate) const NOW: WallTime = WallTime(1_763_647_402_000);
@@ -308,17 +308,19 @@ pub(crate) fn failures() -> Vec<Failure> {
                 (text("GET http://localhost:3000/"), text("503")),
                 (text("tcp localhost:3001"), text("refused")),
             ],
-            listening: vec![3002],
+            listening: Some(vec![3002]),
             tail: tail(),
         },
-        Failure::NotReady { after_ms: 500, answers: vec![], listening: vec![], tail: vec![] },
+        Failure::NotReady { after_ms: 500, answers: vec![], listening: Some(vec![]), tail: vec![] },
         Failure::Unhealthy { answer: text("GET http://localhost:3000/ → 500"), tail: tail() },
         Failure::CrashLoop { deaths: 5, within_ms: 3200, exit: Exit::Code(1), tail: tail() },
         Failure::Survived { count: 2 },
         Failure::Blocked { needs: name("postgres") },
     ];
-    let all: Vec<Failure> =
-        all.into_iter().chain(troubles().into_iter().map(|trouble| Failure::Container { trouble })).collect();
+    let all: Vec<Failure> = all
+        .into_iter()
+        .chain(troubles().into_iter().map(|trouble| contained(EngineKind::Docker, trouble)))
+        .collect();
     for failure in &all {
         match failure {
             Failure::PortInUse { .. }
@@ -409,4 +411,9 @@ pub(crate) fn troubles() -> Vec<ContainerTrouble> {
         }
     }
     all
+}
+
+/// A container that its engine did not give.
+pub(crate) fn contained(engine: EngineKind, trouble: ContainerTrouble) -> Failure {
+    Failure::Container { engine, trouble }
 }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::super::place::block_on;
 use crate::domain::{Fix, Life, Pid, ProcId, UnitName};
 use crate::store::{Home, LifeRecord, Lock, StackDir, StackFile, read_records, remove_record};
 use crate::supervisor::{self, Standing};
@@ -110,7 +111,11 @@ fn unwatched(
     fix: bool,
     tell: &mut impl FnMut(What),
 ) {
-    let view = if records.iter().any(is_of_this_boot) { supervisor::look(dir, file).ok() } else { None };
+    let view = if records.iter().any(is_of_this_boot) {
+        block_on(supervisor::look(dir, file)).ok().and_then(Result::ok)
+    } else {
+        None
+    };
     let services = || view.iter().flat_map(|view| &view.services);
     let living: Vec<(UnitName, Life)> = services()
         .filter(|unit| !unit.processes.is_empty())

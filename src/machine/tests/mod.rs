@@ -304,7 +304,7 @@ fn word(action: &Action) -> String {
         Action::Unwatch { unit, life } => format!("unwatch {unit} {life}"),
         Action::Examine { unit, life } => format!("examine {unit} {life}"),
         Action::StopCommand { unit, life } => format!("command {unit} {life}"),
-        Action::Ask { target: of, signal } => format!("ask {} {signal}", target(of)),
+        Action::Ask { target: of, signal, .. } => format!("ask {} {signal}", target(of)),
         Action::Kill { target: of } => format!("kill {}", target(of)),
         Action::Retire { unit, life } => format!("retire {unit} {life}"),
         Action::Seek { beside: false } => "seek".to_owned(),

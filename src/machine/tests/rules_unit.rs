@@ -51,7 +51,7 @@ fn a_start_timeout_examines_first_then_ends_and_never_restarts() {
             ("connect 127.0.0.1:1000".to_owned(), "no answer".to_owned()),
             ("GET /".to_owned(), "503".to_owned()),
         ],
-        listening: vec![3001],
+        listening: Some(vec![3001]),
         tail: vec!["log".to_owned()],
     };
     assert_eq!(bench.verified(&[], &[]), ["reply 1 up false"]);
