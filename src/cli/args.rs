@@ -42,6 +42,7 @@ Look:
   status       One screen; the exit code tells
   logs         What the services wrote
   events       What happened, signal by signal
+  monitor      What each service takes of memory and processor
 
 For scripts:
   wait         Wait until services are in a state
@@ -101,6 +102,7 @@ impl Cli {
             Verb::Restart(args) => Some(&args.place),
             Verb::Ps(args) => Some(&args.place),
             Verb::Status(args) => Some(&args.place),
+            Verb::Monitor(args) => Some(&args.place),
             Verb::Wait(args) => Some(&args.place),
             Verb::Port(args) => Some(&args.place),
             Verb::Url(args) => Some(&args.place),
@@ -158,6 +160,8 @@ pub enum Verb {
     Logs(LogsArgs),
     /// What happened, signal by signal
     Events(EventsArgs),
+    /// What each service takes of memory and processor
+    Monitor(MonitorArgs),
     /// Wait until services are in a state
     Wait(WaitArgs),
     /// The port of a service
@@ -197,6 +201,7 @@ impl Verb {
             Self::Status(args) => args.json,
             Self::Logs(args) => args.json,
             Self::Events(args) => args.json,
+            Self::Monitor(args) => args.json,
             Self::Config(args) => args.json,
             Self::Sweep(args) => args.json,
             Self::Doctor(args) => args.json,
@@ -378,6 +383,23 @@ pub struct EventsArgs {
     #[arg(long = "service", value_name = "SVC")]
     pub services: Vec<UnitName>,
     /// JSON, one event per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack monitor`
+#[derive(Clone, Debug, Args)]
+pub struct MonitorArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
+    /// Time between two looks [default: the manifest's `monitor.interval`, 2s]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub interval: Option<Duration>,
+    /// Look once
+    #[arg(long)]
+    pub once: bool,
+    /// JSON, one document for each look
     #[arg(long)]
     pub json: bool,
 }

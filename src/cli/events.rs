@@ -99,6 +99,7 @@ fn unit_of(entry: &Entry) -> Option<&UnitName> {
     match entry {
         Entry::Supervisor { .. } | Entry::Lost { .. } => None,
         Entry::Receipt(receipt) => receipt.unit.as_ref(),
+        Entry::Alert(alert) => alert.sign.suspect().map(|who| &who.unit),
         Entry::Event(event) => match event {
             Event::Started { unit, .. }
             | Event::NotStarted { unit, .. }
@@ -134,6 +135,7 @@ fn words(entry: &Entry) -> Option<(Tone, String)> {
             Some((Tone::Dim, format!("supervisor {version} began (pid {pid})")))
         }
         Entry::Receipt(receipt) => Some(receipt_words(receipt)),
+        Entry::Alert(alert) => Some((if alert.over { Tone::Good } else { Tone::Warn }, alert.to_string())),
         Entry::Lost { lines, reason } => {
             Some((Tone::Bad, format!("{lines} lines of this journal were lost: {reason}")))
         }

@@ -17,6 +17,7 @@ use crate::sys::clock;
 pub(super) fn ps(place: &Place, door: &Door, args: &PsArgs) -> Result<Code, CliError> {
     let mut view = view(place, door)?;
     door.warn(&view.warnings);
+    door.warn(&view.alerts.iter().map(ToString::to_string).collect::<Vec<_>>());
     if !args.services.is_empty() {
         for name in &args.services {
             named(&view, name)?;
@@ -36,6 +37,7 @@ pub(super) fn ps(place: &Place, door: &Door, args: &PsArgs) -> Result<Code, CliE
 pub(super) fn status(place: &Place, door: &Door, args: &StatusArgs) -> Result<Code, CliError> {
     let mut view = view(place, door)?;
     door.warn(&view.warnings);
+    door.warn(&view.alerts.iter().map(ToString::to_string).collect::<Vec<_>>());
     let now = clock::wall();
     let text = match (&args.service, args.json) {
         (None, true) => json::stack(&view)?,

@@ -13,6 +13,7 @@ pub(crate) mod fuzz;
 pub mod load;
 pub mod logs;
 mod look;
+mod monitor;
 mod place;
 mod reach;
 mod setup;
@@ -96,6 +97,7 @@ fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
         Verb::Ls(args) => look::ls(&place, door, args),
         Verb::Logs(args) => look::logs(&place, door, args),
         Verb::Events(args) => events::run(&place, door, args),
+        Verb::Monitor(args) => monitor::run(&place, door, args),
         Verb::Wait(args) => wait::run(&place, door, args),
         Verb::Port(args) => setup::port(&place, door, args),
         Verb::Url(args) => setup::url(&place, door, args),

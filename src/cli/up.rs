@@ -176,6 +176,7 @@ async fn bring_up(
         services: ended.units.clone(),
         strays: Vec::new(),
         warnings: Vec::new(),
+        alerts: Vec::new(),
     });
     Ok((ended, view))
 }

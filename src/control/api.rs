@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `GET /v1/version` | | [`Version`] |
 //! | `GET /v1/stack` | | [`crate::domain::StackView`] with every process |
+//! | `GET /v1/usage` | | the [`crate::domain::PastUsage`] of the last looks; none where nothing asks for looks |
 //! | `GET /v1/watch` | | lines of [`Told::Changed`], for ever |
 //! | `POST /v1/up` | [`UpCall`] | lines of [`Told`], the last one a reply |
 //! | `POST /v1/down` | [`DownCall`] | lines of [`Told`], the last one a reply |

@@ -17,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{CancelCall, DownCall, Told, UpCall, Version};
-use crate::domain::{StackView, UnitView};
+use crate::domain::{PastUsage, StackView, UnitView};
 use crate::machine::{Reply, RequestId};
 
 /// A plan of 100,000 services is some tens of megabytes of JSON.
@@ -42,6 +42,8 @@ pub enum Call {
     Restore(oneshot::Sender<()>),
     /// The stack with its processes.
     View(oneshot::Sender<StackView>),
+    /// What its lives took at the last looks.
+    Usage(oneshot::Sender<Vec<PastUsage>>),
 }
 
 /// Where the loop tells a request's number and its end.
@@ -70,6 +72,7 @@ pub async fn serve(
     let router = Router::new()
         .route("/v1/version", get(version))
         .route("/v1/stack", get(stack))
+        .route("/v1/usage", get(usage))
         .route("/v1/watch", get(watch_units))
         .route("/v1/up", post(up))
         .route("/v1/down", post(down))
@@ -143,6 +146,14 @@ async fn stack(State(api): State<Api>) -> Response {
         return ending();
     }
     view.await.map_or_else(|_| ending(), |view| Json(view).into_response())
+}
+
+async fn usage(State(api): State<Api>) -> Response {
+    let (answer, past) = oneshot::channel();
+    if api.calls.send(Call::Usage(answer)).is_err() {
+        return ending();
+    }
+    past.await.map_or_else(|_| ending(), |past| Json(past).into_response())
 }
 
 async fn watch_units(State(api): State<Api>) -> Response {

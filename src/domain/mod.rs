@@ -1,5 +1,7 @@
 //! The words of devstack: names, identities, times and views that every other module speaks in.
 
+mod alert;
+mod budget;
 mod checkup;
 mod container;
 mod exit;
@@ -15,6 +17,8 @@ mod usage;
 mod view;
 mod visible;
 
+pub use alert::{Alert, Sign, Suspect};
+pub use budget::{Budgets, Excess, SlowStart, far_slower};
 pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
 pub use container::{
     ContainerState, ContainerStep, ContainerTrouble, ContainerView, ContainersProof, EndedContainer,
@@ -29,7 +33,7 @@ pub use port::{PortHolder, PortStatus};
 pub use report::{DownReport, Ended, EndedUnit, Survivor, UnitOutcome, UpReport};
 pub use sweep::{Fate, SweepReport, SweepRow, Trace};
 pub use time::{Moment, WallTime, format_duration};
-pub use usage::{LifeUsage, ProcessUsage, TotalUsage, format_bytes};
+pub use usage::{LifeUsage, PastUsage, ProcessUsage, TotalUsage, format_bytes};
 pub use view::{FoundBy, Health, ProcessView, StackView, State, UnitKind, UnitView};
 pub use visible::acts;
 #[cfg(any(test, fuzzing))]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Life, ProcId, UnitName};
+use super::{Life, ProcId, UnitName, WallTime};
 
 /// What one process takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +63,45 @@ impl TotalUsage {
     /// The sum over lives.
     #[must_use]
     pub fn of(lives: &[LifeUsage]) -> Self {
-        lives.iter().fold(Self::default(), |sum, life| Self {
-            processes: sum.processes.saturating_add(life.processes),
-            memory: sum.memory.saturating_add(life.memory),
-            cpu_milli: match (sum.cpu_milli, life.cpu_milli) {
-                (Some(sum), Some(one)) => Some(sum.saturating_add(one)),
-                (sum, one) => sum.or(one),
-            },
+        lives.iter().fold(Self::default(), |sum, life| {
+            let LifeUsage { processes, memory, cpu_milli, .. } = *life;
+            sum.and(Self { processes, memory, cpu_milli })
         })
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            processes: self.processes.saturating_add(other.processes),
+            memory: self.memory.saturating_add(other.memory),
+            cpu_milli: match (self.cpu_milli, other.cpu_milli) {
+                (Some(one), Some(other)) => Some(one.saturating_add(other)),
+                (one, other) => one.or(other),
+            },
+        }
+    }
+}
+
+/// A look that is remembered: the figures of each life, without its processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastUsage {
+    /// When it was taken.
+    pub at: WallTime,
+    /// What each unit took.
+    pub units: Vec<(UnitName, TotalUsage)>,
+}
+
+impl PastUsage {
+    /// What of a look is remembered.
+    #[must_use]
+    pub fn of(at: WallTime, lives: &[LifeUsage]) -> Self {
+        let figures = |life: &LifeUsage| (life.unit.clone(), TotalUsage::of(std::slice::from_ref(life)));
+        Self { at, units: lives.iter().map(figures).collect() }
+    }
+
+    /// What all of them took together.
+    #[must_use]
+    pub fn total(&self) -> TotalUsage {
+        self.units.iter().fold(TotalUsage::default(), |sum, (_, one)| sum.and(*one))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerView, Exit, Life, ProcId, StackName, UnitName, WallTime};
+use super::{ContainerView, Exit, Life, ProcId, Sign, StackName, UnitName, WallTime};
 
 /// What a unit is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,4 +179,7 @@ pub struct StackView {
     /// What is wrong with devstack's own files: lines that were lost, records that cannot be read.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What needs an eye now, as far as a supervisor looks.
+    #[serde(default)]
+    pub alerts: Vec<Sign>,
 }

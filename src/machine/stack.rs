@@ -82,6 +82,9 @@ impl Stack {
     /// Whether an event only says once more what is known: a healthy unit's next good check. It changes no view.
     #[must_use]
     pub fn knows(&self, event: &Event) -> bool {
+        if let Event::Sampled { .. } = event {
+            return true;
+        }
         let Event::Checked { unit, life, answer: Answer::Good } = event else { return false };
         self.units.get(unit).is_some_and(|unit| unit.life == *life && unit.is_sound())
     }

@@ -36,6 +36,10 @@ pub struct Manifest {
     pub limits: StackLimitKeys,
     /// `sweep`.
     pub sweep: Sweep,
+    /// `monitor`.
+    pub monitor: Monitor,
+    /// `budgets`.
+    pub budgets: Budgets,
     /// Names of services that are there but cannot be read: nobody is told that they are missing.
     pub broken: Vec<UnitName>,
 }
@@ -326,4 +330,28 @@ pub struct Sweep {
     pub patterns: Vec<Text>,
     /// `scope`.
     pub scope: Option<Text>,
+}
+
+/// `monitor`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Monitor {
+    /// `interval`.
+    pub interval: Option<Text>,
+    /// `alert.memory`.
+    pub memory: Option<Text>,
+    /// `alert.pids`.
+    pub pids: Option<Text>,
+}
+
+/// `budgets`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Budgets {
+    /// `up`.
+    pub up: Option<Text>,
+    /// `down`.
+    pub down: Option<Text>,
+    /// `memory`.
+    pub memory: Option<Text>,
+    /// `processes`.
+    pub processes: Option<Text>,
 }

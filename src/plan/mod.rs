@@ -15,6 +15,7 @@ pub(crate) mod fuzz;
 mod image;
 mod judge;
 mod limits;
+mod monitor;
 mod mount;
 mod order;
 mod ports;
@@ -42,6 +43,7 @@ pub use container::{
 pub use context::{AutoPorts, Context, EnvFileError, WantedPorts, auto_port_key};
 pub use definition::fnv1a;
 pub use fallback::{Asked, engines_to_ask, without_engines};
+pub use monitor::MonitorPlan;
 pub use render::render_yaml;
 pub use resolve::{resolve, stack_name, wanted_auto_ports};
 pub use secrets::{Secrets, masked};

@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::domain::UnitKind;
 use crate::manifest::emit;
 
+use super::monitor;
 use super::substitute::escape;
 use super::unit::is_own_name;
 use super::{
@@ -38,6 +39,7 @@ pub fn render_yaml(plan: &Plan, show_secrets: bool) -> String {
     let patterns = plan.sweep.patterns.iter().map(|pattern| writer.text(pattern)).collect();
     let sweep = vec![field("patterns", Yaml::List(patterns)), field("scope", writer.text(scope))];
     top.push(field("sweep", Yaml::Map(sweep)));
+    top.extend(monitor::render(&plan.monitor, &plan.budgets));
     emit(&Yaml::Map(top))
 }
 

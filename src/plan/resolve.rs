@@ -11,7 +11,7 @@ use super::ports::{self, PortTable};
 use super::unit::{self, Common, Shared, Stage};
 use super::{
     Context, Dependency, EnvFileError, Plan, Secrets, SweepPlan, SweepScope, UnitPlan, WantedPorts,
-    contained, limits, values, volumes,
+    contained, limits, monitor, values, volumes,
 };
 
 /// Longest cycle that is shown whole.
@@ -42,6 +42,8 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
     let needs = dependencies(&mut judge, manifest, &stages, &mut units);
     let limits = limits::stack(&mut judge, &manifest.limits);
     let sweep = sweep(&mut judge, manifest);
+    let watched = monitor::monitor(&mut judge, &manifest.monitor);
+    let budgets = monitor::budgets(&mut judge, &manifest.budgets);
     let start_order = order(&needs).unwrap_or_else(|cycles| {
         for cycle in cycles {
             judge.problems.push(cycle_problem(manifest, &cycle));
@@ -63,6 +65,8 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         units: start_order.into_iter().filter_map(|index| units[index].take()).collect(),
         limits,
         sweep,
+        monitor: watched,
+        budgets,
         secrets: Secrets::default(),
     };
     plan.secrets = secrets.in_plan(&plan);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerPlan, Secrets};
-use crate::domain::{Limits, Signal, StackName, UnitKind, UnitName};
+use super::{ContainerPlan, MonitorPlan, Secrets};
+use crate::domain::{Budgets, Limits, Signal, StackName, UnitKind, UnitName};
 
 /// A whole stack, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,12 @@ pub struct Plan {
     pub limits: StackLimits,
     /// What `down` sweeps.
     pub sweep: SweepPlan,
+    /// How it is watched.
+    #[serde(default, skip_serializing_if = "MonitorPlan::is_default")]
+    pub monitor: MonitorPlan,
+    /// What it should take at most.
+    #[serde(default, skip_serializing_if = "Budgets::is_default")]
+    pub budgets: Budgets,
     /// Secret values that stand in its texts; hidden wherever something is shown or written down for people.
     #[serde(default, skip_serializing_if = "Secrets::is_empty")]
     pub secrets: Secrets,

@@ -6,6 +6,7 @@ use super::container_json::{ContainerDoc, ContainersDoc, EndedContainerDoc, Volu
 use super::down::Volumes;
 use super::error::{self, Problem};
 use super::event::rfc3339;
+use super::json_usage::SignDoc;
 use super::ls::Listed;
 use super::up::outcome_word;
 use crate::domain::{
@@ -42,6 +43,7 @@ pub fn stack(view: &StackView) -> serde_json::Result<String> {
         services: view.services.iter().map(ServiceDoc::new).collect(),
         strays: view.strays.iter().map(ProcessDoc::new).collect(),
         warnings: &view.warnings,
+        alerts: view.alerts.iter().map(|sign| SignDoc::new(sign, sign.to_string(), false)).collect(),
     })
 }
 
@@ -151,6 +153,7 @@ struct StackDoc<'a> {
     services: Vec<ServiceDoc<'a>>,
     strays: Vec<ProcessDoc<'a>>,
     warnings: &'a [String],
+    alerts: Vec<SignDoc<'a>>,
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,7 @@
 //! Progress while it happens: a block that is redrawn on a terminal, one line per change elsewhere.
 
+use std::io;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::door::Door;
@@ -17,13 +19,7 @@ impl Progress {
     /// Nothing shown yet. `quiet` shows nothing at all.
     #[must_use]
     pub fn new(door: &Door, verb: Verb) -> Self {
-        let bar = door.err.width().map(|_| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(30));
-            match ProgressStyle::with_template("{msg}") {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
-            }
-        });
+        let bar = door.err.width().map(|_| bar(ProgressDrawTarget::stderr_with_hz(30)));
         Self { door: door.clone(), track: Track::new(verb), bar }
     }
 
@@ -67,5 +63,56 @@ impl Drop for Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A text on standard output that is shown again and again: in its own place on a terminal, one after the other elsewhere.
+pub struct Block {
+    door: Door,
+    bar: Option<ProgressBar>,
+}
+
+impl Block {
+    /// Nothing shown yet.
+    #[must_use]
+    pub fn new(door: &Door) -> Self {
+        let bar = door.out.width().map(|_| bar(ProgressDrawTarget::stdout()));
+        Self { door: door.clone(), bar }
+    }
+
+    /// Shows the next text; `false` when nobody reads any more.
+    pub fn show(&self, text: &str) -> io::Result<bool> {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(text.trim_end().to_owned());
+                Ok(true)
+            }
+            None => self.door.stream(&format!("{text}\n")),
+        }
+    }
+
+    /// Prints something for good, above it.
+    pub fn say(&self, text: &str) -> io::Result<bool> {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.door.stream(text)),
+            None => self.door.stream(text),
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // The last text stays.
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
+fn bar(target: ProgressDrawTarget) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, target);
+    match ProgressStyle::with_template("{msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }

@@ -13,8 +13,10 @@ pub mod event;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod json;
+pub mod json_usage;
 pub mod live;
 pub mod ls;
+pub mod monitor;
 pub mod paint;
 pub mod progress;
 pub mod ps;
@@ -27,5 +29,5 @@ pub mod up;
 
 pub use door::Door;
 pub use error::Problem;
-pub use live::Progress;
+pub use live::{Block, Progress};
 pub use paint::{ColorChoice, Paint, Surroundings, Tone};

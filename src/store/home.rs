@@ -350,6 +350,12 @@ impl StackDir {
         self.state.join("last.json")
     }
 
+    /// How long the last starts took.
+    #[must_use]
+    pub fn starts(&self) -> PathBuf {
+        self.state.join("starts.json")
+    }
+
     /// Reads the last view; none where there is none, or another version wrote it.
     #[must_use]
     pub fn read_last_view(&self) -> Option<StackView> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::private_file;
-use crate::domain::{Moment, ProcId, Signal, UnitName, WallTime};
+use crate::domain::{Alert, Moment, ProcId, Signal, UnitName, WallTime};
 use crate::machine::Event;
 
 /// Beyond this size a new file begins; one older file is kept.
@@ -41,6 +41,8 @@ pub enum Entry {
     Event(Event),
     /// A signal was sent, or refused.
     Receipt(Receipt),
+    /// Something needs an eye, or does so no longer.
+    Alert(Alert),
     /// Lines that should stand here could not be written.
     Lost {
         /// So many.

@@ -13,6 +13,7 @@ mod ledger;
 mod lock;
 pub mod log;
 mod seal;
+mod starts;
 
 pub use files::is_private;
 pub(crate) use files::{private_dir, private_file, read_private, read_whole, write_whole};
@@ -27,3 +28,4 @@ pub use ledger::{
 };
 pub use lock::Lock;
 pub use seal::Seal;
+pub use starts::Starts;

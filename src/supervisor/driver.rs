@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::look::dated;
 use super::orphans::Orphans;
 use super::performer::Performer;
+use super::sampler::Sampler;
 use crate::control::{Answers, Call, Views};
 use crate::domain::{ContainerState, ContainerStep, Moment, UnitView, WallTime};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
@@ -42,6 +43,7 @@ pub(super) struct Driver {
     /// It works in a command's own process, which ends with its request: nothing may be started from here.
     only_ending: bool,
     orphans: Orphans,
+    sampler: Box<Sampler>,
 }
 
 impl Driver {
@@ -75,6 +77,7 @@ impl Driver {
             ending: false,
             only_ending: !inherits,
             orphans: Orphans::default(),
+            sampler: Box::default(),
         };
         for event in taken.events {
             driver.step(event);
@@ -132,6 +135,7 @@ impl Driver {
                     self.orphans.stirred();
                 }
                 () = until(self.orphans.due()) => self.orphans.reap(),
+                () = at(self.sampler.due()) => self.sample(),
                 // Births take a millisecond each: facts of the lives before must not wait for all of them.
                 () = std::future::ready(()), if self.performer.has_births() => self.performer.bear_one(),
                 () = std::future::ready(()), if self.stale => self.publish(),
@@ -188,14 +192,31 @@ impl Driver {
                 None
             }
             Call::View(answer) => {
-                let mut view = self.hide(self.performer.look(&self.stack));
+                let mut view = self.performer.look(&self.stack);
+                view.alerts = self.sampler.standing();
+                let mut view = self.hide(view);
                 view.warnings = self.warnings();
                 // A command that does its work is no supervisor.
                 view.supervisor = view.supervisor.filter(|_| !self.only_ending);
                 let _ = answer.send(view);
                 None
             }
+            Call::Usage(answer) => {
+                let _ = answer.send(self.sampler.past());
+                None
+            }
         }
+    }
+
+    /// Looks at what all lives take, and tells what needs an eye.
+    fn sample(&mut self) {
+        let (lives, alerts) = self.sampler.sample(&self.performer.lives.borrow());
+        for alert in alerts {
+            let alert = self.hide(alert);
+            tracing::warn!("{alert}");
+            self.note(Entry::Alert(alert));
+        }
+        self.step(Event::Sampled { lives });
     }
 
     /// What is wrong with the files of this stack.
@@ -230,6 +251,7 @@ impl Driver {
         // Why it could not be started names its command, and goes into every view from here on.
         let event = if matches!(event, Event::NotStarted { .. }) { self.hide(event) } else { event };
         let known = self.stack.knows(&event);
+        let begins = matches!(event, Event::Requested { .. } | Event::Started { .. } | Event::Adopted(_));
         let line = journalled(&event);
         let actions = self.stack.handle(event, now);
         if !actions.is_empty() || !is_routine(&line) {
@@ -242,6 +264,9 @@ impl Driver {
             } else {
                 self.performer.perform(action, &self.stack);
             }
+        }
+        if begins {
+            self.sampler.consider(self.performer.stack.plan.as_ref(), &self.performer.lives.borrow());
         }
         for receipt in self.performer.receipts() {
             self.note(Entry::Receipt(receipt));
@@ -300,6 +325,14 @@ async fn until(deadline: Option<Moment>) {
                 tokio::time::sleep(deadline.since(now) + Duration::from_millis(1)).await;
             }
         }
+    }
+}
+
+/// Sleeps until then; for ever where nothing is due.
+async fn at(due: Option<tokio::time::Instant>) {
+    match due {
+        None => std::future::pending().await,
+        Some(due) => tokio::time::sleep_until(due).await,
     }
 }
 

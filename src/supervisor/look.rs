@@ -95,7 +95,47 @@ pub(super) async fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result
     let dir = stack.dir().to_string_lossy().into_owned();
     let supervisor = holder.map(|holder| holder.id.pid.get());
     let services = dated(services);
-    Ok(StackView { stack: stack.name.clone(), dir, supervisor, services, strays: Vec::new(), warnings })
+    Ok(StackView {
+        stack: stack.name.clone(),
+        dir,
+        supervisor,
+        services,
+        strays: Vec::new(),
+        warnings,
+        alerts: Vec::new(),
+    })
+}
+
+/// A life that is measured without its supervisor.
+#[derive(Debug)]
+pub struct Measured {
+    /// Its processes.
+    pub cage: Cage,
+    /// The container that it stands for, where it is one: its id and its first process.
+    pub inside: Option<(String, Pid)>,
+}
+
+/// All lives that the ledger knows, to be measured: in the order of their names.
+pub fn measured(dir: &StackDir, stack: &StackFile) -> io::Result<Vec<Measured>> {
+    let boot = sys::clock::boot_id()?;
+    let records = read_records(dir)?.into_iter();
+    let present = records.filter(|record| record.intent.boot == boot && !record.emptied);
+    let one = |record: LifeRecord| {
+        let cage = cage_of(dir, &record, &stack.secret)?;
+        let state = super::containers::state_of(dir, &record.intent.plan.name, record.intent.life);
+        let inside = state.and_then(|state| state.id.zip(state.pid.and_then(Pid::new)));
+        Some(Measured { cage, inside })
+    };
+    Ok(present.filter_map(one).collect())
+}
+
+fn cage_of(dir: &StackDir, record: &LifeRecord, secret: &crate::domain::Mark) -> Option<Cage> {
+    let intent = &record.intent;
+    let (unit, mark) = (intent.plan.name.clone(), intent.mark.clone());
+    let mut cage = Cage::new(unit, intent.life, mark, secret.clone(), record.keeper, record.leader?);
+    cage.cgroup = super::recover::leaf_of(dir, record);
+    cage.ledger.extend(record.members.iter().copied());
+    Some(cage)
 }
 
 /// Containers that are looked for where no supervisor tells of them.
@@ -155,17 +195,8 @@ fn of_record(
     world: &mut World,
 ) -> Option<UnitView> {
     let intent = &record.intent;
-    let leader = record.leader?;
-    let mut cage = Cage::new(
-        intent.plan.name.clone(),
-        intent.life,
-        intent.mark.clone(),
-        secret.clone(),
-        record.keeper,
-        leader,
-    );
-    cage.cgroup = super::recover::leaf_of(dir, record);
-    cage.ledger.extend(record.members.iter().copied());
+    let cage = cage_of(dir, record, secret)?;
+    let leader = cage.leader;
     let members = cage.census(world, Depth::Full);
     if members.is_empty() {
         return None;
@@ -196,6 +227,7 @@ pub fn at_rest(plan: &Plan) -> StackView {
         services: plan.units.iter().map(|unit| unit_at_rest(unit, Life(0))).collect(),
         strays: Vec::new(),
         warnings: Vec::new(),
+        alerts: Vec::new(),
     }
 }
 

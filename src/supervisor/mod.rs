@@ -24,6 +24,7 @@ mod ports;
 mod recall;
 mod recover;
 mod restore;
+mod sampler;
 mod sensing;
 mod sweep;
 
@@ -32,6 +33,6 @@ pub use daemon::run as run_daemon;
 pub use holder::{Holder, Standing, holder};
 pub use inline::{Claim, Inline, claim, down, look};
 pub use launch::{LaunchError, ensure};
-pub use look::at_rest;
+pub use look::{Measured, at_rest, measured};
 pub use recall::{Recalled, recall, unreachable};
 pub use sweep::{Outlook, Whose, outlook};

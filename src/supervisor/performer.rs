@@ -545,6 +545,7 @@ impl Performer {
             services,
             strays: Vec::new(),
             warnings: self.warnings.clone(),
+            alerts: Vec::new(),
         }
     }
 

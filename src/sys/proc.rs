@@ -83,6 +83,13 @@ pub fn command(of: &Stat) -> String {
     shown_command(os::cmdline(of.pid, SHOWN_COMMAND + 1), &of.comm)
 }
 
+/// The command line of exactly this process; says so where it has ended.
+#[must_use]
+pub fn command_of(process: ProcId) -> String {
+    let stat = stat(process.pid.get()).filter(|stat| stat.start == process.start);
+    stat.map_or_else(|| "a process that has ended".to_owned(), |stat| command(&stat))
+}
+
 fn shown_command(mut bytes: Vec<u8>, comm: &str) -> String {
     let cut = bytes.len() > SHOWN_COMMAND;
     bytes.truncate(SHOWN_COMMAND);

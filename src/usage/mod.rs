@@ -7,8 +7,12 @@
 //! Memory is resident memory (RSS), so what processes share counts for each of them. Before anybody is told that it is too
 //! much, it is read as the proportional share (PSS), in which it counts once.
 
+mod alerts;
 mod figures;
 mod meter;
+mod trend;
 
+pub use alerts::{Alerts, Thresholds};
 pub use figures::{Raw, share};
 pub use meter::{Meter, Point, Sample, Subject};
+pub use trend::{Trend, Turn};

@@ -81,6 +81,7 @@ pub(crate) fn stack(services: Vec<UnitView>) -> StackView {
         services,
         strays: vec![],
         warnings: vec![],
+        alerts: vec![],
     }
 }
 

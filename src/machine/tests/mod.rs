@@ -99,6 +99,8 @@ fn plan(units: &[UnitPlan]) -> Arc<Plan> {
         units: units.to_vec(),
         limits: StackLimits::default(),
         sweep: SweepPlan::default(),
+        monitor: MonitorPlan::default(),
+        budgets: Budgets::default(),
         secrets: Secrets::default(),
     })
 }

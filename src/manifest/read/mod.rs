@@ -3,6 +3,7 @@
 mod check;
 mod container;
 mod limits;
+mod monitor;
 mod reader;
 mod service;
 mod stack;

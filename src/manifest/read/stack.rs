@@ -5,7 +5,7 @@ use crate::manifest::node::{Entry, Kind, Node};
 use crate::manifest::{Code, EnvFileRef, Manifest, Problem, Service, Settings, Span, Sweep};
 
 use super::reader::{Line, Reader, Use, wrong};
-use super::{container, limits, service};
+use super::{container, limits, monitor, service};
 
 const STACK: &[Line<Manifest>] = &[
     ("name", Use::Read(|r, m, e| m.name = r.text(e))),
@@ -16,8 +16,8 @@ const STACK: &[Line<Manifest>] = &[
     ("volumes", Use::Read(|r, m, e| m.volumes = container::named_volumes(r, e))),
     ("limits", Use::Read(|r, m, e| m.limits = limits::stack(r, e))),
     ("sweep", Use::Read(|r, m, e| m.sweep = sweep(r, e))),
-    ("monitor", Use::NotYet),
-    ("budgets", Use::NotYet),
+    ("monitor", Use::Read(|r, m, e| m.monitor = monitor::monitor(r, e))),
+    ("budgets", Use::Read(|r, m, e| m.budgets = monitor::budgets(r, e))),
     ("dashboard", Use::NotYet),
 ];
 

@@ -1,0 +1,7 @@
+//! What a stack takes and may take, tried with real processes by the real program.
+#![cfg(target_os = "linux")]
+
+mod monitor;
+#[path = "../stop/world.rs"]
+#[expect(dead_code, reason = "shared with the tests of stops, which use all of it")]
+mod world;
