@@ -13,6 +13,7 @@ mod bare;
 mod containers;
 mod crowd;
 mod look;
+mod monitor;
 mod parts;
 mod pitchfork;
 mod report;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 type Trouble = Box<dyn std::error::Error>;
 
 const USAGE: &str = "usage: scripts/bench [PART]... [OPTION]...
-parts: up down ps memory idle logs crowd containers pitchfork (all of them where none is named)
+parts: up down ps memory idle monitor logs crowd containers pitchfork (all of them where none is named)
   --runs N        runs for each figure, 10 where nothing is said
   --seconds N     length of the idle phase, 60
   --bytes N       size of the log, 500000000
@@ -77,8 +78,8 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Result<Wanted, String> {
-    const PARTS: [&str; 9] =
-        ["up", "down", "ps", "memory", "idle", "logs", "crowd", "containers", "pitchfork"];
+    const PARTS: [&str; 10] =
+        ["up", "down", "ps", "memory", "idle", "monitor", "logs", "crowd", "containers", "pitchfork"];
     let mut wanted = Wanted {
         parts: Vec::new(),
         runs: 10,

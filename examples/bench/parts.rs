@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::look::{self, Watched};
 use crate::report::{Goal, Report, Row, ms};
 use crate::stack::{Place, Shape, Stack};
-use crate::{Trouble, Wanted, bare, containers, crowd, pitchfork, tell};
+use crate::{Trouble, Wanted, bare, containers, crowd, monitor, pitchfork, tell};
 
 const LINE: u64 = 100;
 
@@ -23,6 +23,9 @@ pub(crate) fn measure(wanted: &Wanted) -> Result<bool, Trouble> {
     }
     if wanted.part("ps") || wanted.part("memory") || wanted.part("idle") {
         standing(wanted, &place, &mut report)?;
+    }
+    if wanted.part("monitor") {
+        monitor::measure(wanted, &place, &mut report)?;
     }
     if wanted.part("logs") {
         logs(wanted, &place, &mut report, "one file", "4G", 2)?;

@@ -244,6 +244,9 @@ pub struct UpArgs {
     /// When one fails, keep what was started
     #[arg(long)]
     pub keep: bool,
+    /// Exit code 1 where a budget is exceeded
+    #[arg(long)]
+    pub strict: bool,
     /// Also services of this profile (repeatable)
     #[arg(long = "profile", value_name = "P")]
     pub profiles: Vec<String>,
@@ -274,6 +277,9 @@ pub struct DownArgs {
     /// Also remove the stack's named volumes, with all that is in them; asks before
     #[arg(long, conflicts_with_all = ["services", "containers", "dry_run"])]
     pub volumes: bool,
+    /// Exit code 1 where the budget is exceeded
+    #[arg(long)]
+    pub strict: bool,
     /// With --volumes: do not ask
     #[arg(long, requires = "volumes")]
     pub yes: bool,

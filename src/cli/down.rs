@@ -9,15 +9,15 @@ use super::exit::{CliError, Code};
 use super::place::{Place, Stack, block_on, caller, check_names};
 use super::reach::{self, Wake};
 use super::talk::{Ended, Interrupts, Source, follow};
-use super::volumes;
+use super::{budget, volumes};
 use crate::control::{Answers, Call, Client, ClientError, DownCall, Lines};
-use crate::domain::{DownReport, UnitName};
+use crate::domain::{DownReport, Excess, UnitName};
 use crate::engine::label;
 use crate::machine::{DownRequest, Reply};
 use crate::plan::Plan;
 use crate::show::down::Volumes;
 use crate::show::progress::Verb;
-use crate::show::{Door, Progress, down, json};
+use crate::show::{Door, Progress, down, json, monitor};
 use crate::supervisor::{self, Claim};
 
 /// What the command line asks for.
@@ -33,6 +33,7 @@ pub(super) struct Wish {
     volumes: bool,
     /// Without a question.
     yes: bool,
+    strict: bool,
     dry_run: bool,
     json: bool,
 }
@@ -53,6 +54,7 @@ impl From<&DownArgs> for Wish {
             containers: args.containers,
             volumes: args.volumes,
             yes: args.yes,
+            strict: args.strict,
             dry_run: args.dry_run,
             json: args.json,
         }
@@ -97,7 +99,8 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
     let plans: Vec<&Plan> = plans.iter().flatten().collect();
     let Some(units) = units(wish, &plans) else {
         door.say("no service in a container is meant: nothing to do\n");
-        return tell(door, wish, DownReport { clean: true, ..DownReport::default() }, &Volumes::default());
+        let nothing = DownReport { clean: true, ..DownReport::default() };
+        return tell(door, wish, nothing, &Volumes::default(), &[]);
     };
     if wish.dry_run {
         let mut view = stack.view(door)?;
@@ -128,7 +131,10 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
                 Some(found) => block_on(found.remove())?,
                 None => volumes::kept(&report, &plans),
             };
-            tell(door, wish, report, &volumes)
+            // As the manifest says now; where it cannot be used, as it said at the last `up`.
+            let budgets = plans.last().map(|plan| plan.budgets).unwrap_or_default();
+            let over = budget::of_down(&budgets, report.seconds);
+            tell(door, wish, report, &volumes, &over)
         }
         Reply::NoSuchUnit(name) => Err(CliError::NoSuchService { name: name.to_string(), known: vec![] }),
         Reply::Up(_) | Reply::Busy => Err(CliError::Bug("an up was answered to a down".to_owned())),
@@ -150,13 +156,27 @@ fn units(wish: &Wish, plans: &[&Plan]) -> Option<Option<Vec<UnitName>>> {
     (!names.is_empty()).then_some(Some(names))
 }
 
-fn tell(door: &Door, wish: &Wish, report: DownReport, volumes: &Volumes) -> Result<Code, CliError> {
+fn tell(
+    door: &Door,
+    wish: &Wish,
+    report: DownReport,
+    volumes: &Volumes,
+    over: &[Excess],
+) -> Result<Code, CliError> {
     if wish.json {
-        door.answer(&json::down(&report, volumes)?)?;
+        door.answer(&json::down(&report, volumes, over)?)?;
     } else {
-        door.answer(&(down::report(&door.out, &report) + &down::volumes(&door.out, volumes)))?;
+        let told = [
+            down::report(&door.out, &report),
+            monitor::excesses(&door.out, over),
+            down::volumes(&door.out, volumes),
+        ];
+        door.answer(&told.concat())?;
     }
     match (report.clean, wish.json) {
+        (true, _) if volumes.left.is_empty() && wish.strict && !over.is_empty() => {
+            Err(CliError::Told(Code::Failed))
+        }
         (true, _) if volumes.left.is_empty() => Ok(Code::Done),
         (true, _) | (false, true) => Err(CliError::Told(Code::NotClean)),
         (false, false) => Err(CliError::NotClean(Box::new(report))),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::args::{JsonArgs, PsArgs, StatusArgs};
+use super::budget;
 use super::exit::{CliError, Code};
 use super::logs::{self, LogsArgs, LogsError};
 use super::place::{Place, Stack};
@@ -38,6 +39,7 @@ pub(super) fn status(place: &Place, door: &Door, args: &StatusArgs) -> Result<Co
     let mut view = view(place, door)?;
     door.warn(&view.warnings);
     door.warn(&view.alerts.iter().map(ToString::to_string).collect::<Vec<_>>());
+    door.warn(&over_budget(place, &view)?);
     let now = clock::wall();
     let text = match (&args.service, args.json) {
         (None, true) => json::stack(&view)?,
@@ -50,6 +52,13 @@ pub(super) fn status(place: &Place, door: &Door, args: &StatusArgs) -> Result<Co
     }
     door.answer(&text)?;
     Ok(Code::of_status(overall(&view)))
+}
+
+/// The budgets that what runs exceeds, by the plan that it was started by.
+fn over_budget(place: &Place, view: &StackView) -> Result<Vec<String>, CliError> {
+    let Some(stack) = place.find()? else { return Ok(Vec::new()) };
+    let budgets = stack.file.plan.as_ref().map(|plan| plan.budgets).unwrap_or_default();
+    Ok(budget::of_stack(&stack, &budgets, view).iter().map(ToString::to_string).collect())
 }
 
 /// `devstack ls`

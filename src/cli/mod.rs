@@ -1,6 +1,7 @@
 //! The command line: what can be asked, one file per verb, and how each command ends.
 
 pub mod args;
+mod budget;
 mod doctor;
 mod down;
 pub mod error;

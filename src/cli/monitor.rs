@@ -137,7 +137,7 @@ impl<'a> Watch<'a> {
 
     fn look(&mut self) -> Result<Look, CliError> {
         let measured = supervisor::measured(&self.stack.dir, &self.stack.file)?;
-        let subjects: Vec<Subject<'_>> = measured.iter().map(subject).collect();
+        let subjects: Vec<Subject<'_>> = measured.iter().map(Measured::subject).collect();
         let sample = self.meter.sample(&subjects, self.memory_limit, clock::moment());
         let alerts = self.alerts.judge(&sample, proc::command_of);
         let secrets = self.stack.file.plan.as_ref().map(|plan| plan.secrets.clone()).unwrap_or_default();
@@ -156,8 +156,4 @@ impl Look {
         let Self { lives, alerts, over } = self;
         Ok(json_usage::usage(&stack.file.name, clock::wall(), lives, alerts, over)?)
     }
-}
-
-fn subject(measured: &Measured) -> Subject<'_> {
-    Subject { cage: &measured.cage, inside: measured.inside.clone(), memory_limit: None, files: false }
 }

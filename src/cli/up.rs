@@ -12,13 +12,13 @@ use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, unit_names};
 use super::reach::{self, Wake};
 use super::talk::{Ended, Interruption, Interrupts, Source, follow};
-use super::{down, fallback, look};
+use super::{budget, down, fallback, look};
 use crate::control::{CancelCall, Client, ClientError, UpCall};
 use crate::domain::{Failure, Signal, StackView, State, UnitName, UnitOutcome, UpReport, WallTime};
 use crate::machine::{Reply, UpRequest};
 use crate::plan::{Plan, SelectError, select};
 use crate::show::progress::Verb;
-use crate::show::{Door, Progress, json, up};
+use crate::show::{Door, Progress, json, monitor, up};
 use crate::supervisor::{self, LaunchError};
 use crate::sys::clock;
 
@@ -37,6 +37,7 @@ pub(super) struct Wish {
     recreate: bool,
     dry_run: bool,
     keep: bool,
+    strict: bool,
     json: bool,
 }
 
@@ -51,6 +52,7 @@ impl From<&UpArgs> for Wish {
             recreate: args.recreate,
             dry_run: args.dry_run,
             keep: args.keep,
+            strict: args.strict,
             json: args.json,
         }
     }
@@ -93,7 +95,7 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         door.say("another checkout stands here since the last `up`: what runs is started anew\n");
     }
     let recreate = wish.recreate || replaced;
-    let dir = loaded.plan.dir.display().to_string();
+    let (dir, budgets) = (loaded.plan.dir.display().to_string(), loaded.plan.budgets);
     let (ended, view) = block_on(bring_up(&stack, door, loaded, units, recreate, wish))??;
     let mut report = match ended.reply {
         Reply::Up(report) => report,
@@ -104,13 +106,18 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         Reply::Down(_) => return Err(CliError::Bug("a down was answered to an up".to_owned())),
     };
     tell_deaths(&mut report, &view, &stack);
+    let remarks = budget::of_up(&stack, &budgets, &report, &view);
     if wish.json {
-        door.answer(&json::up(&report, &view)?)?;
+        door.answer(&json::up(&report, &view, &remarks)?)?;
     } else {
-        door.answer(&up::report(&door.out, &report, &view))?;
+        let table = up::report(&door.out, &report, &view);
+        door.answer(&(table + &monitor::remarks(&door.out, &remarks)))?;
     }
     if !report.ready {
         return Err(failed(report, dir, ended.signal));
+    }
+    if wish.strict && !remarks.over.is_empty() {
+        return Err(CliError::Told(Code::Failed));
     }
     if wish.attach { attach(place, door, &stack, &view, begun) } else { Ok(Code::Done) }
 }

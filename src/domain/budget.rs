@@ -133,6 +133,15 @@ impl fmt::Display for SlowStart {
     }
 }
 
+/// What is to be said beside the answer of an `up`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Budgets that are exceeded.
+    pub over: Vec<Excess>,
+    /// Starts that were far slower than usual.
+    pub slow: Vec<SlowStart>,
+}
+
 /// So many starts are needed before any is usual.
 const STARTS: usize = 3;
 

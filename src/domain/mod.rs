@@ -18,7 +18,7 @@ mod view;
 mod visible;
 
 pub use alert::{Alert, Sign, Suspect};
-pub use budget::{Budgets, Excess, SlowStart, far_slower};
+pub use budget::{Budgets, Excess, Remarks, SlowStart, far_slower};
 pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
 pub use container::{
     ContainerState, ContainerStep, ContainerTrouble, ContainerView, ContainersProof, EndedContainer,

@@ -6,12 +6,12 @@ use super::container_json::{ContainerDoc, ContainersDoc, EndedContainerDoc, Volu
 use super::down::Volumes;
 use super::error::{self, Problem};
 use super::event::rfc3339;
-use super::json_usage::SignDoc;
+use super::json_usage::{ExcessDoc, SignDoc, SlowDoc};
 use super::ls::Listed;
 use super::up::outcome_word;
 use crate::domain::{
-    Checkup, DownReport, Ended, Exit, Finding, Health, PortStatus, ProcId, ProcessView, Promise, Signal,
-    StackView, State, Survivor, UnitKind, UnitName, UnitOutcome, UnitView, UpReport,
+    Checkup, DownReport, Ended, Excess, Exit, Finding, Health, PortStatus, ProcId, ProcessView, Promise,
+    Remarks, Signal, StackView, State, Survivor, UnitKind, UnitName, UnitOutcome, UnitView, UpReport,
 };
 
 /// The schema that every document names.
@@ -53,7 +53,7 @@ pub fn service(unit: &UnitView) -> serde_json::Result<String> {
 }
 
 /// `up --json`, `start --json`, `restart --json`. `dir` as for [`error::of_failure`].
-pub fn up(report: &UpReport, view: &StackView) -> serde_json::Result<String> {
+pub fn up(report: &UpReport, view: &StackView, remarks: &Remarks) -> serde_json::Result<String> {
     let find = |name: &UnitName| view.services.iter().find(|unit| unit.name == *name);
     document(&UpDoc {
         ready: report.ready,
@@ -87,18 +87,25 @@ pub fn up(report: &UpReport, view: &StackView) -> serde_json::Result<String> {
             .map(|(name, millis)| StepDoc { name: name.as_str(), ready_ms: *millis })
             .collect(),
         rolled_back: report.rolled_back.as_ref().map(DownDoc::new),
+        over_budget: remarks.over.iter().map(ExcessDoc::new).collect(),
+        slow: remarks.slow.iter().map(SlowDoc::new).collect(),
     })
 }
 
 /// `down --json`, `stop --json`.
-pub fn down(report: &DownReport, volumes: &Volumes) -> serde_json::Result<String> {
+pub fn down(report: &DownReport, volumes: &Volumes, over: &[Excess]) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Whole<'a> {
         #[serde(flatten)]
         report: DownDoc<'a>,
         volumes: VolumesDoc<'a>,
+        over_budget: Vec<ExcessDoc>,
     }
-    document(&Whole { report: DownDoc::new(report), volumes: VolumesDoc::new(volumes) })
+    document(&Whole {
+        report: DownDoc::new(report),
+        volumes: VolumesDoc::new(volumes),
+        over_budget: over.iter().map(ExcessDoc::new).collect(),
+    })
 }
 
 /// `ls --json`.
@@ -243,6 +250,8 @@ struct UpDoc<'a> {
     services: Vec<OutcomeDoc<'a>>,
     slowest: Vec<StepDoc<'a>>,
     rolled_back: Option<DownDoc<'a>>,
+    over_budget: Vec<ExcessDoc>,
+    slow: Vec<SlowDoc<'a>>,
 }
 
 #[derive(Serialize)]

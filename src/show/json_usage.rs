@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::event::rfc3339;
 use super::json::{SCHEMA, line};
 use crate::domain::{
-    Alert, Excess, LifeUsage, PastUsage, ProcessUsage, Sign, StackName, TotalUsage, WallTime,
+    Alert, Excess, LifeUsage, PastUsage, ProcessUsage, Sign, SlowStart, StackName, TotalUsage, WallTime,
 };
 
 /// One look, in one line.
@@ -159,4 +159,18 @@ impl ExcessDoc {
 
 fn percent(milli: Option<u32>) -> Option<f64> {
     milli.map(|milli| f64::from(milli) / 10.0)
+}
+
+/// A start that was far slower than usual.
+#[derive(Serialize)]
+pub(super) struct SlowDoc<'a> {
+    name: &'a str,
+    ready_ms: u64,
+    usual_ms: u64,
+}
+
+impl<'a> SlowDoc<'a> {
+    pub(super) fn new(slow: &'a SlowStart) -> Self {
+        Self { name: slow.unit.as_str(), ready_ms: slow.took, usual_ms: slow.usual }
+    }
 }

@@ -3,7 +3,7 @@
 use super::paint::{Paint, Tone};
 use super::table::{Align, Cell, Table};
 use super::text;
-use crate::domain::{Alert, Excess, LifeUsage, StackName, TotalUsage};
+use crate::domain::{Alert, Excess, LifeUsage, Remarks, StackName, TotalUsage};
 
 /// One row for each service that has processes, their sum, and the budgets that are exceeded.
 #[must_use]
@@ -31,8 +31,7 @@ pub fn table(paint: &Paint, stack: &StackName, lives: &[LifeUsage], over: &[Exce
         "".into(),
         "".into(),
     ]);
-    let over = over.iter().map(|excess| warning(paint, &excess.to_string()));
-    table.render(paint) + &over.collect::<String>()
+    table.render(paint) + &excesses(paint, over)
 }
 
 /// An alert as a line.
@@ -45,10 +44,21 @@ pub fn alert(paint: &Paint, when: &str, alert: &Alert) -> String {
     format!("{when}  {}\n", paint.tone(tone, &format!("{mark} {what}")))
 }
 
-/// A line that says what is too much.
-#[must_use]
-pub fn warning(paint: &Paint, what: &str) -> String {
+fn warning(paint: &Paint, what: &str) -> String {
     format!("{}\n", paint.tone(Tone::Warn, &format!("{} {}", paint.marks().warn, paint.clean(what))))
+}
+
+/// What is to be said beside the answer of an `up`, a line each.
+#[must_use]
+pub fn remarks(paint: &Paint, remarks: &Remarks) -> String {
+    let slow = remarks.slow.iter().map(|slow| warning(paint, &slow.to_string()));
+    slow.collect::<String>() + &excesses(paint, &remarks.over)
+}
+
+/// The budgets that are exceeded, a line each.
+#[must_use]
+pub fn excesses(paint: &Paint, over: &[Excess]) -> String {
+    over.iter().map(|excess| warning(paint, &excess.to_string())).collect()
 }
 
 fn biggest(life: &LifeUsage) -> (String, String) {

@@ -14,6 +14,7 @@ use crate::engine::{Container, Engine as _, Status, label};
 use crate::plan::{Plan, UnitPlan};
 use crate::store::{LifeRecord, StackDir, StackFile, read_records};
 use crate::sys;
+use crate::usage::Subject;
 
 /// So many of the most numerous programs are named when the process table is full.
 const CROWD: usize = 3;
@@ -113,6 +114,14 @@ pub struct Measured {
     pub cage: Cage,
     /// The container that it stands for, where it is one: its id and its first process.
     pub inside: Option<(String, Pid)>,
+}
+
+impl Measured {
+    /// As it is measured without limits of its own.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { cage: &self.cage, inside: self.inside.clone(), memory_limit: None, files: false }
+    }
 }
 
 /// All lives that the ledger knows, to be measured: in the order of their names.

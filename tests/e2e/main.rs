@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod again;
+mod budgets;
 mod exec;
 mod failures;
 mod fallback;

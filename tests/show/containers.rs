@@ -162,9 +162,10 @@ fn json_has_the_fields_of_a_container() {
     let report = read(json::down(
         &stop(ContainersProof { removed: 4, ..ContainersProof::default() }),
         &down::Volumes::default(),
+        &[],
     ));
     assert_eq!(report["containers"], serde_json::json!({ "removed": 4, "left": [], "unproven": null }));
     let forced = serde_json::json!({ "name": "shop-postgres-1a2b3c", "forced": true, "deaf": true });
     assert_eq!(report["services"][1]["container"], forced);
-    assert!(read(json::down(&clean_stop(), &down::Volumes::default()))["containers"].is_null());
+    assert!(read(json::down(&clean_stop(), &down::Volumes::default(), &[]))["containers"].is_null());
 }

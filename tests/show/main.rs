@@ -2,7 +2,7 @@
 
 use devstack::domain::{
     ContainerTrouble, DownReport, EngineKind, Exit, Failure, FoundBy, Health, PortHolder, PortStatus,
-    StackName, StackView, State, UnitOutcome, UnitView, UpReport, WallTime,
+    Remarks, StackName, StackView, State, UnitOutcome, UnitView, UpReport, WallTime,
 };
 use devstack::show::ls::Listed;
 use devstack::show::progress::{Track, Verb};
@@ -382,13 +382,13 @@ fn json_documents_hold_what_is_promised() {
     assert_eq!(ps["services"][0]["started_at"], "2025-11-20T14:01:17.000Z");
     assert_eq!(ps["services"][0]["state"], "ready");
     assert_eq!(ps["strays"][0]["found_by"], "pattern");
-    let down = parse(json::down(&dirty_stop(), &down::Volumes::default()));
+    let down = parse(json::down(&dirty_stop(), &down::Volumes::default(), &[]));
     for key in ["clean", "ended", "forced", "survivors", "ports", "swept", "seconds"] {
         assert!(down.get(key).is_some(), "down lacks {key}");
     }
     assert_eq!(down["ports"][0]["owner"]["pid"], 3120);
     assert_eq!(down["survivors"][0]["reason"], "not permitted");
-    let up = parse(json::up(&failed_up(), &view));
+    let up = parse(json::up(&failed_up(), &view, &Remarks::default()));
     assert_eq!(up["services"][1]["problem"]["code"], "DS028");
     assert_eq!(up["rolled_back"]["clean"], true);
     let service = parse(json::service(&view.services[2]));
@@ -405,7 +405,7 @@ fn json_documents_hold_what_is_promised() {
 
 #[test]
 fn json_of_up_and_down_reads_so() {
-    let up = json::up(&failed_up(), &stack(vec![])).expect("serialises");
-    let down = json::down(&dirty_stop(), &down::Volumes::default()).expect("serialises");
+    let up = json::up(&failed_up(), &stack(vec![]), &Remarks::default()).expect("serialises");
+    let down = json::down(&dirty_stop(), &down::Volumes::default(), &[]).expect("serialises");
     insta::assert_snapshot!(format!("{up}{down}"));
 }
