@@ -58,6 +58,7 @@ Mend:
   doctor       What holds on this machine, what is in the way, what is stale
 
 Set up:
+  init         Install the git hook that looks for strays
   check        Check the manifest
   config       The manifest with everything filled in
   completions  Completions for a shell
@@ -109,6 +110,7 @@ impl Cli {
             Verb::Exec(args) => Some(&args.place),
             Verb::Sweep(args) => Some(&args.place),
             Verb::Doctor(args) => Some(&args.place),
+            Verb::Init(args) => Some(&args.place),
             Verb::Check(args) => Some(&args.place),
             Verb::Config(args) => Some(&args.place),
             Verb::Logs(_) | Verb::Events(_) | Verb::Ls(_) | Verb::Completions(_) | Verb::Version(_) => None,
@@ -175,6 +177,8 @@ pub enum Verb {
     Sweep(SweepArgs),
     /// What holds on this machine, what is in the way, what is stale (exit code 5: something needs attention)
     Doctor(DoctorArgs),
+    /// Install the git hook that looks for strays
+    Init(InitArgs),
     /// Check the manifest
     Check(CheckArgs),
     /// The manifest with everything filled in
@@ -210,6 +214,7 @@ impl Verb {
             | Self::Port(_)
             | Self::Url(_)
             | Self::Exec(_)
+            | Self::Init(_)
             | Self::Check(_)
             | Self::Completions(_) => false,
         }
@@ -541,6 +546,41 @@ pub struct DoctorArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `devstack init`
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
+    /// Install a git hook that looks for strays before a commit, and tells of them (warn) or ends them (sweep)
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "warn")]
+    #[arg(hide_possible_values = true)]
+    pub hooks: Option<HookMode>,
+    /// Take away what --hooks has installed
+    #[arg(long, requires = "hooks")]
+    pub remove: bool,
+}
+
+/// What the git hook does about strays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookMode {
+    /// It tells of them.
+    Warn,
+    /// It ends them.
+    Sweep,
+}
+
+impl HookMode {
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Sweep => "sweep",
+        }
+    }
 }
 
 /// `devstack check`

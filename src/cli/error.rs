@@ -116,6 +116,14 @@ pub enum CliError {
         /// Why it cannot be had.
         trouble: Box<ContainerTrouble>,
     },
+    /// A git hook stands where ours belongs.
+    #[error("{path} was not written by devstack")]
+    ForeignHook {
+        /// Its file.
+        path: String,
+        /// The line that does the same.
+        line: String,
+    },
     /// Not permitted.
     #[error("not permitted: {what}")]
     NotPermitted {
@@ -236,6 +244,7 @@ impl CliError {
             | Self::NoProcess { .. }
             | Self::NewerState { .. }
             | Self::WaitFailed { .. }
+            | Self::ForeignHook { .. }
             | Self::Unit { .. }
             | Self::Io { .. } => Code::Failed,
             Self::NotClean(_) => Code::NotClean,
@@ -294,6 +303,7 @@ impl CliError {
             | Self::NewerState { .. }
             | Self::NoEngine { .. }
             | Self::NotPermitted { .. }
+            | Self::ForeignHook { .. }
             | Self::CommandNotFound { .. }
             | Self::NotExecutable { .. }
             | Self::WaitFailed { .. }
@@ -397,6 +407,11 @@ impl CliError {
             }
             Self::NoEngine { whom, engine, trouble } => {
                 no_engine(whom, engine, trouble).hint("devstack doctor")
+            }
+            Self::ForeignHook { path, line } => {
+                Problem::new("DS059", "there is a git hook already, and devstack did not write it")
+                    .saw("hook", path)
+                    .hint(format!("add this line to it: {line}"))
             }
             Self::NotPermitted { what, reason } => Problem::new("DS047", format!("not permitted: {what}"))
                 .saw("reason", reason)

@@ -11,6 +11,8 @@ pub mod exit;
 mod fallback;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod hook;
+mod init;
 pub mod load;
 pub mod logs;
 mod look;
@@ -105,6 +107,7 @@ fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
         Verb::Exec(args) => exec::run(&place, door, args),
         Verb::Sweep(args) => sweep::run(&place, door, args),
         Verb::Doctor(args) => doctor::run(&place, door, args),
+        Verb::Init(args) => init::run(&place, door, args),
         Verb::Check(_) => setup::check(&place, door),
         Verb::Config(args) => setup::config(&place, door, args),
         Verb::Completions(args) => setup::completions(door, args),

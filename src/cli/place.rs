@@ -94,6 +94,12 @@ impl Place {
         Ok(Stack { dir, ..stack })
     }
 
+    /// The stack of this manifest as it would be made; nothing is on disk yet.
+    pub(super) fn unmade(&self, plan: &Plan) -> Result<Stack, CliError> {
+        let file = StackFile::new(plan.stack.clone(), plan.manifest.clone(), self.secret(&plan.dir)?);
+        Ok(Stack { dir: self.home.unmade(&plan.manifest, plan.stack.as_str()), file })
+    }
+
     /// The stack of this manifest, if it was ever used; its manifest may be broken, unreadable or gone.
     pub(super) fn find(&self) -> Result<Option<Stack>, CliError> {
         let manifest = match self.manifest() {

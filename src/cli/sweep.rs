@@ -57,6 +57,18 @@ pub(super) fn run(place: &Place, door: &Door, args: &SweepArgs) -> Result<Code, 
     }
 }
 
+/// How many strays of the stack here may be ended, and whose they are; for those who only look.
+pub(super) fn seen_here(place: &Place, door: &Door) -> Option<(Stack, usize)> {
+    let loaded = place.load(door).ok();
+    let stack = match place.find().ok()? {
+        Some(stack) => stack,
+        None => place.unmade(&loaded.as_ref()?.plan).ok()?,
+    };
+    let target = Target::look(stack, loaded.map(|loaded| loaded.plan), Whose::Strays).ok()?;
+    let count = target.outlook.strays.len();
+    (count > 0).then_some((target.stack, count))
+}
+
 fn targets(place: &Place, door: &Door, args: &SweepArgs) -> Result<Vec<Target>, CliError> {
     let mut found = Vec::new();
     let here = match here(place, door) {
@@ -103,7 +115,8 @@ fn here(place: &Place, door: &Door) -> Result<(Stack, Option<Plan>), CliError> {
     let loaded = place.load(door);
     match (place.find()?, loaded) {
         (Some(stack), Ok(loaded)) => Ok((stack, Some(loaded.plan))),
-        (None, Ok(loaded)) => Ok((place.open(&loaded)?, Some(loaded.plan))),
+        // To look leaves no trace.
+        (None, Ok(loaded)) => Ok((place.unmade(&loaded.plan)?, Some(loaded.plan))),
         (Some(stack), Err(error)) => {
             // A manifest that was broken since `up` must not keep strays alive.
             door.say(&error.render(&door.err));

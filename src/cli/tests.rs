@@ -106,6 +106,10 @@ fn errors() -> Vec<(CliError, u8)> {
         (not_up(|report| report.units = contained(&[absent(), absent()])), 69),
         (not_up(|report| report.units = contained(&[ContainerTrouble::Removed])), 1),
         (not_up(|report| report.units = contained(&[absent(), ContainerTrouble::Removed])), 1),
+        (
+            CliError::ForeignHook { path: text("/shop/.git/hooks/pre-commit"), line: text("devstack sweep") },
+            1,
+        ),
         (CliError::NotPermitted { what: text("to signal pid 7"), reason: text("owned by root") }, 77),
         (not_up(|_| ()), 1),
         (not_up(|report| report.timed_out = true), 124),

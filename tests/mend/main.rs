@@ -2,6 +2,8 @@
 //! looks for them before a commit.
 #![cfg(target_os = "linux")]
 
+mod doctor;
+mod hooks;
 mod stacks;
 mod sweep;
 #[path = "../stop/world.rs"]

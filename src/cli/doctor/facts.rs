@@ -7,6 +7,7 @@ use super::stale::{self, Left};
 use crate::cage;
 use crate::cli::exit::CliError;
 use crate::cli::place::Place;
+use crate::cli::sweep;
 use crate::domain::{PortStatus, UnitName};
 use crate::plan::Plan;
 use crate::show::Door;
@@ -96,7 +97,7 @@ pub(super) fn gather(place: &Place, door: &Door, fix: bool) -> Facts {
     let layers = layers();
     let cgroups = layers.cgroup.as_ref().ok().map(|(dir, _)| dir.as_path());
     Facts {
-        left: stale::find(&place.home, cgroups, fix),
+        left: stale::find(&place.home, sweep::seen_here(place, door), cgroups, fix),
         machine: machine(),
         places: places(place),
         engines: engine::find(),

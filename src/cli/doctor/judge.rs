@@ -267,6 +267,14 @@ fn left(left: &Left) -> Finding {
                     "devstack -f {} up    (takes them over)",
                     text::shell_path(&manifest.display().to_string(), None)
                 ))
+                .hint("devstack sweep --all-stacks    (ends what no keeper holds)")
+        }
+        What::Strays { count, manifest } => {
+            let count = text::count(*count, "stray lives", "strays live");
+            let dir = manifest.parent().unwrap_or(manifest).display();
+            let sweep = text::shell_path(&manifest.display().to_string(), None);
+            new(Grade::Attention, format!("{count} outside of what runs in {dir}"))
+                .hint(format!("devstack -f {sweep} sweep    (--dry-run shows them)"))
         }
         What::Halted { who, pid } => {
             new(Grade::Attention, format!("{who} (pid {pid}) was stopped and does nothing"))

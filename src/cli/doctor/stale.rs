@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::place::block_on;
+use crate::cli::place::{Stack, block_on};
 use crate::domain::{Fix, Life, Pid, ProcId, UnitName};
 use crate::store::{Home, LifeRecord, Lock, StackDir, StackFile, read_records, remove_record};
 use crate::supervisor::{self, Standing};
@@ -37,6 +37,8 @@ pub(super) enum What {
     Halted { who: String, pid: Pid },
     /// A keeper holds nothing and does not end.
     Hanging { unit: UnitName, pid: Pid, manifest: PathBuf },
+    /// Processes live outside of what runs, and may be swept.
+    Strays { count: usize, manifest: PathBuf },
     /// Records of lives that are over, of this boot or of earlier ones.
     Records { count: usize, fix: Fix },
     /// Sockets on which nobody listens.
@@ -49,9 +51,18 @@ pub(super) enum What {
     Unreadable { path: PathBuf, why: String },
 }
 
-/// Looks at every stack of this user, and at the cgroups here.
-pub(super) fn find(home: &Home, cgroups: Option<&Path>, fix: bool) -> Vec<Left> {
-    let mut left = Vec::new();
+/// Looks at every stack of this user, at the cgroups here, and takes in the strays that were found `here`.
+pub(super) fn find(
+    home: &Home,
+    here: Option<(Stack, usize)>,
+    cgroups: Option<&Path>,
+    fix: bool,
+) -> Vec<Left> {
+    let strays = |(stack, count): (Stack, usize)| Left {
+        stack: stack.file.name.to_string(),
+        what: What::Strays { count, manifest: stack.file.manifest },
+    };
+    let mut left: Vec<Left> = here.into_iter().map(strays).collect();
     match home.all() {
         Ok(dirs) => dirs.iter().for_each(|dir| of_stack(home, dir, fix, &mut left)),
         Err(error) => left.push(unreadable(home.state(), error.to_string())),
