@@ -231,6 +231,11 @@ enum Worker {
 
 /// Asks the supervisor; where none lives or answers, takes its place. A sweep is no reason to end one that is silent.
 async fn ask(stack: &Stack, door: &Door, call: &DownCall, verb: Verb) -> Result<Worker, CliError> {
+    if verb == Verb::Sweep && call.request.units.is_none() {
+        // What is left of a stack that nobody holds: whoever has brought it up since must not be ended with it.
+        let claim = supervisor::claim(&stack.dir, false).await?;
+        return claim.map(Worker::Myself).ok_or_else(|| reach::held(stack));
+    }
     for _ in 0..reach::TRIES {
         let asked = reach::answer(stack, door, Wake::Yes, async {
             Client::connect(&stack.dir.socket()).await?.ask("/v1/down", call).await

@@ -233,7 +233,11 @@ fn request_words(request: &Request) -> String {
         Request::Up(up) => format!("up asked for: {}", names(&up.units)),
         Request::Down(down) => {
             let whom = down.units.as_ref().map_or_else(|| "the whole stack".to_owned(), |units| names(units));
-            format!("down asked for: {whom}{}", if down.force { ", by force" } else { "" })
+            let force = if down.force { ", by force" } else { "" };
+            match (down.units.as_deref(), down.strays) {
+                (Some([]), true) => format!("sweep asked for{force}"),
+                _ => format!("down asked for: {whom}{force}"),
+            }
         }
     }
 }

@@ -155,16 +155,19 @@ impl Target {
     }
 
     fn end(self, place: &Place, door: &Door, args: &SweepArgs) -> Result<DownReport, CliError> {
-        let beside = self.outlook.runs && self.whose == Whose::Strays;
-        let request = DownRequest {
-            units: beside.then(Vec::new),
-            force: args.force,
-            grace: args.timeout,
-            strays: beside,
-        };
-        let call = DownCall { request, plan: self.plan, caller: caller() };
         let stack = place.made(self.stack)?;
-        match block_on(end(stack, door, call, Verb::Sweep))??.reply {
+        let ask = |beside: bool| {
+            let units = beside.then(Vec::new);
+            let request = DownRequest { units, force: args.force, grace: args.timeout, strays: beside };
+            let call = DownCall { request, plan: self.plan.clone(), caller: caller() };
+            block_on(end(stack.clone(), door, call, Verb::Sweep))?
+        };
+        let ended = match ask(self.outlook.runs && self.whose == Whose::Strays) {
+            // Somebody has begun to work on it since the look: what runs now is not meant.
+            Err(CliError::Held { .. }) if !self.outlook.runs => ask(true),
+            ended => ended,
+        };
+        match ended?.reply {
             Reply::Down(report) => Ok(named(report, self.outlook.strays)),
             reply => Err(CliError::Bug(format!("{reply:?} was answered to a sweep"))),
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::world::{World, command_line, finish, free_port, kill, list, number, runs, skip, stat, until};
 use crate::{fixture, install, living_in, tell, there, turn};
@@ -200,7 +201,31 @@ fn a_down_after_everything_was_killed_leaves_nothing_and_touches_nobody() {
     assert!(gone.is_empty(), "of the second checkout {gone:?} were ended: {}", down.out);
     let services = finish(second.command(&["ps", "--json"])).expect(0).json();
     assert!(list(&services, "services").iter().all(|one| one["state"] == "ready"), "{services:#}");
+    sweep_the_hanging_suite(&second, &services);
     shell.kill().expect("ours");
     shell.wait().expect("ours");
     drop((first_suite, second_suite));
+}
+
+/// The second stack runs on; its own `npm test`, which hangs beside it, is swept with evidence.
+fn sweep_the_hanging_suite(second: &Second<'_>, services: &Value) {
+    let members = list(services, "services").iter().flat_map(|service| list(service, "processes"));
+    let tracked: Vec<i32> = members.map(|one| number(&one["pid"])).collect();
+    let (mut kept, mut suite) = (living_in(&second.dir), living_in(&second.dir));
+    kept.retain(|pid, _| tracked.contains(pid));
+    suite.retain(|pid, _| !tracked.contains(pid));
+    let kept = identities(&kept);
+    assert!(suite.values().any(|line| line.contains("turbo")) && suite.len() >= 3, "{suite:#?}");
+    let swept = finish(second.command(&["sweep", "--json"])).expect(0);
+    let report = swept.json();
+    tell(&format!("{} processes swept beside the stack, {:.1} s", report["ended"], swept.took.as_secs_f64()));
+    assert!(suite.keys().all(|pid| !runs(*pid)), "{report:#}");
+    for row in list(&report, "strays").iter().filter(|row| row["fate"] != "leave") {
+        let evidence = row["evidence"].as_str().expect("text");
+        assert!(evidence.contains("works in") || evidence.contains("a descendant of"), "{row}");
+    }
+    let now = identities(&living_in(&second.dir));
+    assert!(kept.iter().all(|one| now.contains(one)), "{report:#}");
+    let services = finish(second.command(&["ps", "--json"])).expect(0).json();
+    assert!(list(&services, "services").iter().all(|one| one["state"] == "ready"), "{services:#}");
 }
