@@ -71,6 +71,8 @@ pub(super) struct Tally {
     asked: Option<Signal>,
     heard: u32,
     refused: BTreeSet<ProcId>,
+    /// The grace was over before all had ended.
+    pub(super) outlasted: bool,
     pub(super) forced: Vec<(ProcId, String)>,
     pub(super) survivors: Vec<Survivor>,
 }
@@ -171,6 +173,7 @@ impl Ladder {
     pub(super) fn due(&mut self, turn: &mut Turn) -> bool {
         match self.rung {
             Rung::Lingering { .. } | Rung::Commanding | Rung::Asking { .. } if turn.now >= self.grace_end => {
+                self.tally.outlasted = true;
                 self.kill(1, turn);
             }
             Rung::Lingering { until } if turn.now >= until => self.ask(turn),

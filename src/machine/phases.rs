@@ -280,7 +280,7 @@ impl Unit {
         let Ending { run, ladder, then, exit, tail } = ending;
         turn.act(Action::Retire { unit: self.plan.name.clone(), life: self.life });
         let mut row = ladder.row(self.plan.name.clone(), exit.map(|(exit, _)| exit), turn.now);
-        row.container = self.ended_container(&row);
+        row.container = self.ended_container(&row, ladder.tally.outlasted);
         if self.plan.container.is_some() {
             // Who stands for a container is devstack's own, and deaf to nobody.
             row.deaf.clear();

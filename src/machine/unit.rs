@@ -434,12 +434,12 @@ impl Unit {
     }
 
     /// How its container was ended, where it is one.
-    pub(super) fn ended_container(&self, row: &EndedUnit) -> Option<EndedContainer> {
+    pub(super) fn ended_container(&self, row: &EndedUnit, outlasted: bool) -> Option<EndedContainer> {
         let name = self.plan.container.as_ref()?.name.clone();
         let state = self.container.as_ref().filter(|state| state.id.is_some())?;
         // Without a shim nobody asks it any more: its engine is told to kill it.
         let without_shim = !row.deaf.is_empty() && state.step != ContainerStep::Ended;
-        Some(EndedContainer { name, forced: state.forced || without_shim, deaf: state.forced })
+        Some(EndedContainer { name, forced: state.forced || without_shim, deaf: state.forced || outlasted })
     }
 
     /// The last lines of a log, and what no program can write any more.

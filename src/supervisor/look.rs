@@ -29,7 +29,8 @@ pub(super) fn fill(units: &mut [UnitView], lives: &BTreeMap<Key, Held>) {
         let held = lives.get(&(unit.name.clone(), unit.life));
         let Some(cage) = held.and_then(|held| held.cage.as_ref()) else { continue };
         unit.processes = cage.census(&mut world, Depth::Tree).iter().map(Member::view).collect();
-        unit.processes.extend(held.iter().flat_map(|held| contained(held, &mut world)));
+        let inside = held.map(|held| contained(held, &mut world)).unwrap_or_default();
+        put_inside(unit, inside);
         if held.is_some_and(|held| held.orphaned.is_some()) {
             let also = unit.note.take().map_or_else(String::new, |note| format!("; {note}"));
             unit.note = Some(format!("its keeper died, the supervisor watches it{also}"));
@@ -192,8 +193,14 @@ impl Unwatched<'_> {
             ..ContainerState::default()
         });
         let inside = pid.map(|pid| cage::inside(&container.id, pid, world)).unwrap_or_default();
-        unit.processes.extend(inside.iter().map(Member::view));
+        put_inside(unit, inside.iter().map(Member::view).collect());
     }
+}
+
+/// What runs inside a container, each once: podman's are in the tree of whoever started them as well.
+fn put_inside(unit: &mut UnitView, inside: Vec<ProcessView>) {
+    unit.processes.retain(|one| !inside.iter().any(|other| other.pid == one.pid));
+    unit.processes.extend(inside);
 }
 
 fn of_record(

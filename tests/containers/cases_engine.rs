@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cases::{idle, lead, told};
-use crate::engine::engine;
+use crate::engine::daemon;
 use crate::stack::Stack;
 use crate::world::{Ran, World, finish, kill, runs, until};
 
@@ -13,8 +13,8 @@ fn an_engine_that_is_not_installed_is_told_with_how_to_get_one() {
     let Some(stack) = Stack::new(&idle(&[])) else { return };
     let mut command = stack.command(&["up"]);
     command.env("PATH", "/no/such/directory");
-    let words =
-        ["error[DS046]: db needs a container engine", "docker is not installed", "apt install docker.io"];
+    let missing = format!("{} is not installed", stack.engine.name());
+    let words = ["error[DS046]: db needs a container engine", &missing, "apt install docker.io"];
     let ran = told(finish(command), 69, &words);
     assert!(!ran.err.contains("not clean"), "{}", ran.err);
     stack.world.down(&[], 0);
@@ -22,7 +22,7 @@ fn an_engine_that_is_not_installed_is_told_with_how_to_get_one() {
 
 #[test]
 fn who_may_not_ask_the_engine_is_told_so() {
-    let Some(engine) = engine().filter(|engine| !engine.is_podman()) else { return };
+    let Some(engine) = daemon() else { return };
     let world = World::plain(&idle(&[]));
     let run = |args: &[&str]| -> Ran {
         let mut command = world.command(args);
@@ -37,6 +37,9 @@ fn who_may_not_ask_the_engine_is_told_so() {
 
 #[test]
 fn an_engine_elsewhere_that_never_answered_is_not_held_against_a_later_stop() {
+    if daemon().is_none() {
+        return;
+    }
     let Some(stack) = Stack::new(&idle(&[])) else { return };
     let mut command = stack.command(&["up"]);
     command.env("DOCKER_HOST", "unix:///no/such/socket");
@@ -58,7 +61,7 @@ struct Mortal {
 
 impl Mortal {
     fn start() -> Option<Self> {
-        engine().filter(|engine| !engine.is_podman())?;
+        daemon()?;
         let dir = PathBuf::from(format!("/tmp/devstack-engine-mortal-{}", std::process::id()));
         let me = std::process::id().to_string();
         script(&dir, &["start", "--no-install", "--for", &me]);

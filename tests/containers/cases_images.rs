@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cases::told;
-use crate::engine::registry;
+use crate::engine::{daemon, registry};
 use crate::stack::{Stack, kill_all};
 use crate::world::{Started, command_line, finish, numbers, runs, until};
 
@@ -26,7 +26,7 @@ fn an_image_that_cannot_be_had_is_told_as_what_it_is() {
         ["error[DS037]: the image 127.0.0.1:1/nono (db) is not here, and its registry cannot be reached"];
     let ran = told(stack.run(&["up"]), 1, &words);
     assert!(ran.took < Duration::from_secs(30), "{:?}", ran.took);
-    let Some(registry) = registry() else { return };
+    let Some(registry) = daemon().and_then(|_| registry()) else { return };
     stack.world.write(&of(&format!("{registry}/devstack-test/nono"), ""));
     told(stack.run(&["up"]), 1, &["error[DS037]", "is not here, and not in its registry"]);
     stack.down();
@@ -35,7 +35,7 @@ fn an_image_that_cannot_be_had_is_told_as_what_it_is() {
 #[test]
 fn an_image_is_pulled_and_that_is_shown_while_it_lasts() {
     let Some(stack) = Stack::new(&of("none", "")) else { return };
-    let Some(registry) = registry() else { return };
+    let Some(registry) = daemon().and_then(|_| registry()) else { return };
     let engine = stack.engine;
     let gate = Gate::before(registry);
     let name = format!("cases/pulled-{}", std::process::id());
@@ -59,7 +59,7 @@ fn an_image_is_pulled_and_that_is_shown_while_it_lasts() {
 #[test]
 fn killed_in_the_middle_of_a_pull_nothing_of_it_goes_on() {
     let Some(stack) = Stack::new(&of("none", "")) else { return };
-    let Some(registry) = registry() else { return };
+    let Some(registry) = daemon().and_then(|_| registry()) else { return };
     let gate = Gate::before(registry);
     let name = format!("cases/killed-{}", std::process::id());
     let image = format!("{}/{name}", gate.address);

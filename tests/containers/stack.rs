@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::engine::{Engine, engine, had, script};
-use crate::world::{Ran, World, finish, kill, number, numbers, runs, skip, stat, until};
+use crate::world::{Ran, World, command_line, finish, kill, number, numbers, runs, stat, until};
 
 /// A stack of its own on the engine of the tests.
 pub(crate) struct Stack {
@@ -24,10 +24,6 @@ impl Stack {
     /// None where no engine can be had.
     pub(crate) fn new(manifest: &str) -> Option<Self> {
         let engine = engine()?;
-        if engine.is_podman() {
-            skip("these tests are of docker");
-            return None;
-        }
         if manifest.contains("devstack-test/redis") && !image("redis") {
             return None;
         }
@@ -39,7 +35,7 @@ impl Stack {
         for (name, value) in self.engine.command(&[]).get_envs() {
             command.env(name, value.expect("none is taken away"));
         }
-        command.env_remove("DOCKER_CONTEXT").env_remove("DEVSTACK_ENGINE");
+        command.env_remove("DOCKER_CONTEXT").env("DEVSTACK_ENGINE", self.engine.name());
         command
     }
 
@@ -128,7 +124,9 @@ impl Stack {
     pub(crate) fn parts(&self) -> Parts {
         let supervisor = self.world.supervisor();
         let keepers = children(&[supervisor]);
-        let leaders = children(&keepers);
+        // Podman's monitor is a child of the keeper as well, but nobody's of devstack.
+        let mut leaders = children(&keepers);
+        leaders.retain(|pid| !command_line(*pid).contains("conmon"));
         Parts { supervisor, keepers, leaders }
     }
 
@@ -148,7 +146,8 @@ pub(crate) fn image(name: &'static str) -> bool {
     static IMAGES: Mutex<BTreeMap<&str, &Result<(), String>>> = Mutex::new(BTreeMap::new());
     let mut images = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
     let built = *images.entry(name).or_insert_with(|| {
-        let built = script(&["images"], &[name]).map(drop);
+        let verb = if engine().is_some_and(Engine::is_podman) { "podman" } else { "images" };
+        let built = script(&[verb], &[name]).map(drop);
         Box::leak(Box::new(built))
     });
     drop(images);

@@ -77,6 +77,11 @@ impl Engine {
         self.program == EngineKind::Podman
     }
 
+    /// Its command.
+    pub(crate) fn name(&self) -> &'static str {
+        self.program.command()
+    }
+
     fn variable(&self, wanted: &str) -> &str {
         let found = self.variables.iter().find(|(name, _)| name == wanted);
         found.map_or_else(|| panic!("no {wanted}"), |(_, value)| value)
@@ -84,7 +89,7 @@ impl Engine {
 
     /// A command for this engine, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.program.command());
+        let mut command = Command::new(self.name());
         command.args(args).stdin(Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
