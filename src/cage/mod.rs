@@ -5,6 +5,7 @@
 //! thrown away. Nothing is signalled but through a [`crate::sys::pidfd::Pidfd`] whose start time was read again.
 
 mod beside;
+mod branch;
 mod census;
 mod evidence;
 #[cfg(any(test, fuzzing))]

@@ -8,7 +8,9 @@ use jiff::tz::TimeZone;
 use super::args::{EventsArgs, Since};
 use super::exit::{CliError, Code};
 use super::place::{Place, Stack};
-use crate::domain::{ContainerState, ContainerStep, Exit, Life, OwnHealth, UnitName, WallTime};
+use crate::domain::{
+    Breach, ContainerState, ContainerStep, Exit, Life, OnBreach, OwnHealth, ProcId, UnitName, WallTime,
+};
 use crate::machine::{Answer, Event, Request, Target};
 use crate::show::error::short;
 use crate::show::event::{clock as time_of_day, line};
@@ -108,7 +110,11 @@ fn unit_of(entry: &Entry) -> Option<&UnitName> {
             | Event::Contained { unit, .. }
             | Event::Exited { unit, .. }
             | Event::StopCommandEnded { unit, .. }
-            | Event::Examined { unit, .. } => Some(unit),
+            | Event::Examined { unit, .. }
+            | Event::Bounded { unit, .. }
+            | Event::Idle { unit, .. }
+            | Event::OutOfMemory { unit, .. }
+            | Event::Breached { unit, .. } => Some(unit),
             Event::Emptied { target }
             | Event::Asked { target, .. }
             | Event::Stirred { target }
@@ -123,6 +129,7 @@ fn unit_of(entry: &Entry) -> Option<&UnitName> {
             | Event::Sought { .. }
             | Event::Verified { .. }
             | Event::Sampled { .. }
+            | Event::Limited { .. }
             | Event::Tick => None,
         },
     }
@@ -207,6 +214,8 @@ fn event_words(event: &Event) -> Option<(Tone, String)> {
             (Tone::Plain, format!("{strays} found, {} left alone", left_alone.len()))
         }
         Event::Contained { state, .. } => contained_words(state),
+        Event::OutOfMemory { what, .. } => (Tone::Bad, what.to_string()),
+        Event::Breached { breach, ended, refused, .. } => (Tone::Bad, breach_words(breach, ended, refused)),
         Event::Verified { survivors, ports, containers } => {
             let held = ports.iter().filter(|port| !port.free).count();
             let gone = containers.as_ref().is_none_or(|proof| proof.is_clean());
@@ -222,9 +231,33 @@ fn event_words(event: &Event) -> Option<(Tone, String)> {
         | Event::Sought { .. }
         | Event::Remembered { .. }
         | Event::Sampled { .. }
+        | Event::Limited { .. }
+        | Event::Bounded { .. }
+        | Event::Idle { .. }
         | Event::Tick => return None,
     };
     Some(told)
+}
+
+/// A broken limit, and what was done.
+fn breach_words(breach: &Breach, ended: &[(ProcId, String)], refused: &[(ProcId, String)]) -> String {
+    let others = match ended.len() {
+        0 | 1 => String::new(),
+        more => format!(" with {}", text::count(more - 1, "other", "others")),
+    };
+    let what = match (breach.action, &breach.culprit) {
+        (OnBreach::Warn, _) => "only told".to_owned(),
+        (OnBreach::KillCulprit, Some(culprit)) if !ended.is_empty() => {
+            format!("killed pid {}{others}", culprit.process.pid)
+        }
+        (OnBreach::KillCulprit, _) => match refused.first() {
+            Some((process, why)) => format!("pid {} could not be killed: {why}", process.pid),
+            None => "it had ended by itself".to_owned(),
+        },
+        (OnBreach::Restart, _) => "it is restarted".to_owned(),
+        (OnBreach::Stop | OnBreach::AsKernel, _) => "it is ended".to_owned(),
+    };
+    format!("{breach}: {what}")
 }
 
 fn request_words(request: &Request) -> String {

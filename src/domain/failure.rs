@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerTrouble, EngineKind, Exit, PortHolder, UnitName};
+use super::{Breach, ContainerTrouble, EngineKind, Exit, OutOfMemory, PortHolder, UnitName};
 
 /// Why a unit is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,20 @@ pub enum Failure {
         within_ms: u64,
         /// The last end.
         exit: Exit,
+        /// Last lines of its log.
+        tail: Vec<String>,
+    },
+    /// It broke a limit; it was ended.
+    Limit {
+        /// Which, and how much was used.
+        breach: Breach,
+        /// Last lines of its log.
+        tail: Vec<String>,
+    },
+    /// The kernel ended it for want of memory.
+    OutOfMemory {
+        /// What the kernel did.
+        what: OutOfMemory,
         /// Last lines of its log.
         tail: Vec<String>,
     },

@@ -47,6 +47,12 @@ pub struct Spec {
     /// Where it binds a datagram socket for `sd_notify`, if the unit has a notify probe; `@name` is in the abstract
     /// namespace. The service finds the address in `NOTIFY_SOCKET`.
     pub notify: Option<PathBuf>,
+    /// Cgroups of single controllers that the service enters before it begins.
+    #[serde(default)]
+    pub bounds: Vec<PathBuf>,
+    /// How many descriptors the service may ever have, by its limits.
+    #[serde(default)]
+    pub open_files: Option<u64>,
     /// How many descriptors the service may have, where the supervisor has raised its own limit.
     #[serde(default)]
     pub descriptors: Option<u64>,

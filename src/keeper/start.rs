@@ -163,6 +163,8 @@ fn prepare(
         read_end: Some(read_end.as_raw_fd()).filter(|_| pipe::OUTLIVES_ITS_READER),
         mark,
         cgroup: spec.cgroup.clone(),
+        bounds: spec.bounds.clone(),
+        open_files: spec.open_files,
         descriptors: spec.descriptors,
     })
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ContainerState, ContainersProof, DownReport, Ended, Exit, Failure, Life, LifeUsage, PortHolder,
-    PortStatus, ProcId, Signal, Survivor, UnitName, UpReport,
+    Breach, ContainerState, ContainersProof, DownReport, Ended, Exit, Failure, Life, LifeUsage, OutOfMemory,
+    PortHolder, PortStatus, ProcId, Signal, Survivor, UnitName, UpReport,
 };
-use crate::plan::{Plan, UnitPlan};
+use crate::plan::{Plan, StackLimits, UnitPlan};
 
 /// Ties an answer to the request that asked.
 pub type RequestId = u64;
@@ -68,6 +68,22 @@ pub enum Event {
     },
     /// What all lives take that have processes, at one moment; told again and again where somebody has asked for it.
     Sampled { lives: Vec<LifeUsage> },
+    /// The limits of the stack by its last plan; comes before the adoptions. An `up` brings its own.
+    Limited { limits: StackLimits },
+    /// Which limits of a life the kernel holds: they need not be measured.
+    Bounded { unit: UnitName, life: Life, memory: bool, cpus: bool },
+    /// The life has neither written nor worked for so long; told as often as it is measured.
+    Idle { unit: UnitName, life: Life, millis: u64 },
+    /// The kernel has ended a process of the life for want of memory. Comes before the `Exited` of a leader that it was.
+    OutOfMemory { unit: UnitName, life: Life, what: OutOfMemory },
+    /// Answers [`Action::Breach`]: the processes that were ended for it, and those that could not be and why.
+    Breached {
+        unit: UnitName,
+        life: Life,
+        breach: Breach,
+        ended: Vec<(ProcId, String)>,
+        refused: Vec<(ProcId, String)>,
+    },
     /// A deadline has passed.
     Tick,
 }
@@ -168,6 +184,10 @@ pub enum Action {
     Unwatch { unit: UnitName, life: Life },
     /// See what the life listens on and wrote last. Performed before the actions behind it. Answered by `Examined`.
     Examine { unit: UnitName, life: Life },
+    /// A limit was broken: note it; with `kill-culprit` end that process. Answered by `Breached`.
+    Breach { unit: UnitName, life: Life, breach: Breach },
+    /// The limits of a life that runs on are others now: have the kernel hold them. Told by `Bounded`.
+    Confine { plan: Arc<UnitPlan>, life: Life },
     /// Run the unit's stop command. Answered by `StopCommandEnded`.
     StopCommand { unit: UnitName, life: Life },
     /// Send each member that has not had it yet the signal once. Answered by `Asked`.

@@ -6,6 +6,7 @@
 mod boundary;
 mod closing;
 mod ladder;
+mod limits;
 mod order;
 mod phases;
 mod request;

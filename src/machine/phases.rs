@@ -7,7 +7,9 @@ use super::unit::{
     Checks, Ending, Fact, Fault, Phase, ProbeState, Rest, Run, StopOrder, Then, Unit, grace_of,
 };
 use super::{Action, Answer, words};
-use crate::domain::{Exit, Failure, Health, Moment, Survivor, UnitKind};
+use crate::domain::{
+    Breach, Exit, Failure, Health, Moment, OnBreach, OutOfMemory, Resource, Survivor, UnitKind,
+};
 
 impl Unit {
     pub(super) fn backing_off(&mut self, until: Moment, fact: &Fact, turn: &mut Turn) {
@@ -173,7 +175,11 @@ impl Unit {
         match fact {
             Fact::Examined { listening, tail } => {
                 let then = fault.then(&self.plan, listening, tail.clone());
-                let ending = self.end(run, then, turn);
+                let ending = match &then {
+                    // It takes more with each moment: as the kernel would, nobody is asked.
+                    Then::Yield { breach } if runs_away(breach) => self.end_at_once(run, then, turn),
+                    _ => self.end(run, then, turn),
+                };
                 Phase::Ending(Box::new(Ending { tail, ..ending }))
             }
             Fact::Exited { exit, tail } => {
@@ -288,15 +294,27 @@ impl Unit {
         turn.rows.push(row);
         let (exit, at) = exit.unwrap_or((Exit::Unknown, turn.now));
         self.exit = Some(exit);
-        let unhealthy = match then {
+        let (unhealthy, breach) = match then {
             Then::Reach(goal) => return self.reached(goal),
             Then::Fail(failure) => return Phase::Resting(Rest::Failed(failure)),
-            Then::Judge => None,
-            Then::Heal { answer } => Some(answer),
+            Then::Judge => (None, None),
+            Then::Heal { answer } => (Some(answer), None),
+            Then::Yield { breach } => (None, Some(breach)),
         };
         let trouble = self.container.as_ref().and_then(|container| container.trouble.clone());
         let tail = self.with_lack_of_memory(tail);
-        let death = Death { started: run.started, ready: run.ready, at, exit, tail, unhealthy, trouble };
+        let out_of_memory = self.out_of_memory(exit);
+        let death = Death {
+            started: run.started,
+            ready: run.ready,
+            at,
+            exit,
+            tail,
+            unhealthy,
+            breach,
+            out_of_memory,
+            trouble,
+        };
         match restart::after(death, &self.plan, &mut self.deaths) {
             Next::Complete => {
                 self.ready_ms = Some(words::millis(at - run.started));
@@ -379,6 +397,18 @@ impl Unit {
         Ending { run, ladder, then, exit: None, tail: Vec::new() }
     }
 
+    /// The ladder from its last rung.
+    fn end_at_once(&self, run: Run, then: Then, turn: &mut Turn) -> Ending {
+        let grace = grace_of(&self.plan, None);
+        let ladder = Ladder::begin(self.target(), self.plan.stop.signal, grace, Entry::Force, turn);
+        Ending { run, ladder, then, exit: None, tail: Vec::new() }
+    }
+
+    /// What the kernel did, if that is what it died of: its own end by SIGKILL, or an end that followed from another's.
+    fn out_of_memory(&self, exit: Exit) -> Option<OutOfMemory> {
+        self.watched.out_of_memory.filter(|_| !exit.is_success())
+    }
+
     /// The leader has ended by itself; what is left of its tree goes down the same ladder.
     pub(super) fn died(
         &mut self,
@@ -404,4 +434,9 @@ impl Unit {
         self.reach(goal);
         std::mem::replace(&mut self.phase, Phase::Queued)
     }
+}
+
+/// Whether it would go on taking more while it is asked to end.
+fn runs_away(breach: &Breach) -> bool {
+    breach.action == OnBreach::AsKernel && matches!(breach.resource, Resource::Memory | Resource::Pids)
 }

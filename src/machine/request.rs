@@ -206,6 +206,7 @@ impl Stack {
             return false;
         }
         let Some(Waiting { id, since, request }) = self.waiting.pop_front() else { return false };
+        let others = self.limits != request.plan.limits;
         self.take_plan(&request);
         let plans: BTreeMap<&UnitName, &UnitPlan> =
             request.plan.units.iter().map(|plan| (&plan.name, plan)).collect();
@@ -223,7 +224,9 @@ impl Stack {
         };
         for name in &request.units {
             let (Some(unit), Some(plan)) = (self.units.get_mut(name), plans.get(name)) else { continue };
+            let before = unit.plan.limits.clone();
             let wanted = want(unit, plan, request.recreate.contains(name), turn);
+            unit.confine(others || before != plan.limits, turn);
             work.units.insert(name.clone(), wanted);
             work.note(unit, turn.now);
             turn.touch(name);
@@ -236,6 +239,7 @@ impl Stack {
 
     /// The newest plan: for units at rest at once, for others when they are started anew.
     fn take_plan(&mut self, request: &UpRequest) {
+        self.limits = request.plan.limits.clone();
         for unit in self.units.values_mut() {
             unit.listed = false;
         }

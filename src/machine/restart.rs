@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ContainerTrouble, Exit, Failure, Moment, UnitKind};
+use crate::domain::{Breach, ContainerTrouble, Exit, Failure, Moment, OnBreach, OutOfMemory, UnitKind};
 use crate::plan::{RestartPolicy, UnitPlan};
 
 /// The pause after the first death; it doubles with each further one.
@@ -34,6 +34,10 @@ pub(super) struct Death {
     pub(super) tail: Vec<String>,
     /// The last answer of the health check, where it was ended for that.
     pub(super) unhealthy: Option<String>,
+    /// The limit that it was ended for.
+    pub(super) breach: Option<Breach>,
+    /// What the kernel did for want of memory, where that is what it died of.
+    pub(super) out_of_memory: Option<OutOfMemory>,
     /// Why its container could not be had or kept, where that is what it died of.
     pub(super) trouble: Option<ContainerTrouble>,
 }
@@ -53,7 +57,11 @@ pub(super) enum Next {
 
 /// Decides what follows a death, and counts it.
 pub(super) fn after(death: Death, plan: &UnitPlan, deaths: &mut Deaths) -> Next {
-    if let (None, true) = (&death.unhealthy, death.exit.is_success()) {
+    let by_itself = death.unhealthy.is_none() && death.breach.is_none();
+    // A limit says that it is to be restarted, whatever its policy says of deaths.
+    let insists = death.unhealthy.is_some()
+        || death.breach.as_ref().is_some_and(|breach| breach.action == OnBreach::Restart);
+    if by_itself && death.exit.is_success() {
         match (plan.kind, plan.restart) {
             (UnitKind::Task, _) => return Next::Complete,
             (UnitKind::Service, RestartPolicy::Always) => {}
@@ -69,7 +77,7 @@ pub(super) fn after(death: Death, plan: &UnitPlan, deaths: &mut Deaths) -> Next 
         return Next::Fail(exited(death, plan));
     }
     let most = match plan.restart {
-        RestartPolicy::No if death.unhealthy.is_none() => return Next::Fail(exited(death, plan)),
+        RestartPolicy::No if !insists => return Next::Fail(exited(death, plan)),
         RestartPolicy::OnFailure { max: Some(max) } => max.saturating_add(1),
         RestartPolicy::No | RestartPolicy::OnFailure { max: None } | RestartPolicy::Always => LOOP,
     };
@@ -88,6 +96,12 @@ fn exited(death: Death, plan: &UnitPlan) -> Failure {
     if let (Some(trouble), Some(container)) = (death.trouble, &plan.container) {
         return Failure::Container { engine: container.engine, trouble };
     }
+    if let Some(breach) = death.breach {
+        return Failure::Limit { breach, tail: death.tail };
+    }
+    if let Some(what) = death.out_of_memory {
+        return Failure::OutOfMemory { what, tail: death.tail };
+    }
     Failure::Exited { exit: death.exit, was_ready: death.ready.is_some(), tail: death.tail }
 }
 
@@ -95,13 +109,19 @@ fn given_up(death: Death, plan: &UnitPlan, deaths: Deaths) -> Failure {
     match death.unhealthy {
         Some(answer) => Failure::Unhealthy { answer, tail: death.tail },
         // Why the last try failed says more than how often.
-        None if deaths.count == 1 || death.trouble.is_some() => exited(death, plan),
+        None if deaths.count == 1 || death.has_a_reason() => exited(death, plan),
         None => Failure::CrashLoop {
             deaths: deaths.count,
             within_ms: death.at.0.saturating_sub(deaths.since.0),
             exit: death.exit,
             tail: death.tail,
         },
+    }
+}
+
+impl Death {
+    fn has_a_reason(&self) -> bool {
+        self.trouble.is_some() || self.breach.is_some() || self.out_of_memory.is_some()
     }
 }
 

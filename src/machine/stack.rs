@@ -6,12 +6,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::closing::{DownWork, Questions, Verified};
+use super::limits::Overruns;
 use super::request::{UpWork, Waiting};
 use super::turn::Turn;
 use super::unit::{Fact, Unit};
 use super::{Action, Adopted, Answer, Event, Request, Target};
 use crate::domain::{Life, Moment, UnitName};
-use crate::plan::UnitPlan;
+use crate::plan::{StackLimits, UnitPlan};
 
 /// All that is known and intended of one stack.
 ///
@@ -28,6 +29,11 @@ pub struct Stack {
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) down: Option<DownWork>,
     pub(super) questions: Questions,
+    /// What all of it together may take.
+    #[serde(default)]
+    pub(super) limits: StackLimits,
+    #[serde(default)]
+    pub(super) over: Overruns,
 }
 
 impl Stack {
@@ -143,7 +149,26 @@ impl Stack {
             Event::Verified { survivors, ports, containers } => {
                 self.verified(Verified { survivors, ports, containers }, turn);
             }
-            Event::Sampled { lives: _ } => {}
+            Event::Sampled { lives } => self.sampled(&lives, turn),
+            Event::Limited { limits } => self.limits = limits,
+            Event::Bounded { unit, life, memory, cpus } => {
+                if let Some(unit) = self.units.get_mut(&unit).filter(|unit| unit.life == life) {
+                    (unit.watched.memory_held, unit.watched.cpus_held) = (memory, cpus);
+                }
+            }
+            Event::Idle { unit: name, life, millis } => {
+                if let Some(unit) = self.units.get_mut(&name).filter(|unit| unit.life == life) {
+                    unit.idled(millis, turn);
+                    turn.touch(&name);
+                }
+            }
+            Event::OutOfMemory { unit, life, what } => {
+                if let Some(unit) = self.units.get_mut(&unit).filter(|unit| unit.life == life) {
+                    unit.watched.out_of_memory = Some(what);
+                }
+            }
+            // For the journal: what follows was decided when it was asked for.
+            Event::Breached { .. } => {}
             Event::Tick => self.tick(turn),
         }
     }

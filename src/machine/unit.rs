@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ladder::Ladder;
+use super::limits::Watched;
 use super::restart::Deaths;
 use super::turn::Turn;
 use super::words;
 use super::{Action, Adopted, Answer, Target};
 use crate::domain::{
-    ContainerState, ContainerStep, EndedContainer, EndedUnit, Exit, Failure, Health, Life, Moment, ProcId,
-    Survivor, UnitKind, UnitName,
+    Breach, ContainerState, ContainerStep, EndedContainer, EndedUnit, Exit, Failure, Health, Life, Moment,
+    OnBreach, ProcId, Survivor, UnitKind, UnitName,
 };
 use crate::plan::UnitPlan;
 
@@ -41,6 +42,9 @@ pub(super) struct Unit {
     /// What the shim told last of the container of the present life, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) container: Option<Box<ContainerState>>,
+    /// Its limits, and what is known of them.
+    #[serde(default)]
+    pub(super) watched: Box<Watched>,
     pub(super) links: Links,
 }
 
@@ -121,6 +125,7 @@ pub(super) struct Checks {
 pub(super) enum Fault {
     NotReady { after_ms: u64, answers: Vec<(String, String)> },
     Unhealthy { answer: String },
+    Over { breach: Breach },
 }
 
 /// Somebody wants a unit ended.
@@ -160,6 +165,10 @@ pub(super) enum Then {
     /// It was unhealthy: restarted, within its policy.
     Heal {
         answer: String,
+    },
+    /// It broke a limit: restarted if that says so, else its policy decides.
+    Yield {
+        breach: Breach,
     },
 }
 
@@ -215,6 +224,7 @@ impl Unit {
             restarts: 0,
             ready_ms: None,
             container: None,
+            watched: Box::default(),
             links: Links::default(),
         }
     }
@@ -265,7 +275,7 @@ impl Unit {
             Phase::Leaving { order, .. } => Some(&order.goal),
             Phase::Ending(ending) => match &ending.then {
                 Then::Reach(goal) => Some(goal),
-                Then::Fail(_) | Then::Judge | Then::Heal { .. } => None,
+                Then::Fail(_) | Then::Judge | Then::Heal { .. } | Then::Yield { .. } => None,
             },
             Phase::Resting(_)
             | Phase::Queued
@@ -313,13 +323,15 @@ impl Unit {
     /// When [`Fact::Due`] has something to do.
     pub(super) fn deadline(&self) -> Option<Moment> {
         match &self.phase {
-            Phase::Gating { deadline, .. } => Some(*deadline),
+            Phase::Gating { run, deadline, .. } => {
+                Some(self.runtime_end(run).map_or(*deadline, |end| end.min(*deadline)))
+            }
+            Phase::Ready { run, .. } => self.runtime_end(run),
             Phase::Backoff { until } => Some(*until),
             Phase::Ending(ending) => ending.ladder.deadline(),
             Phase::Resting(_)
             | Phase::Queued
             | Phase::Starting { .. }
-            | Phase::Ready { .. }
             | Phase::Examining { .. }
             | Phase::Leaving { .. }
             | Phase::Survived { .. } => None,
@@ -340,6 +352,7 @@ impl Unit {
         self.life = self.last;
         self.ready_ms = None;
         self.container = None;
+        *self.watched = Watched::default();
         self.phase = Phase::Starting { stop: None };
         turn.act(Action::Start { plan: Arc::clone(&self.plan), life: self.life });
     }
@@ -406,6 +419,7 @@ impl Unit {
         self.last = self.last.max(adopted.life);
         self.ready_ms = None;
         self.container = None;
+        *self.watched = Watched::default();
         // A task is never ready, whatever it is told as: it ends, or it is late.
         let ready = adopted.ready && self.plan.kind == UnitKind::Service;
         let run = Run { leader: adopted.leader, started: adopted.started, ready: ready.then_some(turn.now) };
@@ -418,6 +432,12 @@ impl Unit {
 
     /// What a fact makes of it: the phase first, the fact inside.
     pub(super) fn handle(&mut self, fact: Fact, turn: &mut Turn) {
+        if fact == Fact::Due
+            && let Phase::Gating { run, .. } | Phase::Ready { run, .. } = &self.phase
+            && self.runtime_end(run).is_some_and(|end| turn.now >= end)
+        {
+            return self.ran_out(run.started, turn);
+        }
         self.phase = match std::mem::replace(&mut self.phase, Phase::Queued) {
             // Whatever is told about a life that is over changes nothing.
             Phase::Resting(rest) => Phase::Resting(rest),
@@ -501,6 +521,10 @@ impl Fault {
                 Then::Fail(Failure::NotReady { after_ms, answers, listening, tail })
             }
             Self::Unhealthy { answer } => Then::Heal { answer },
+            Self::Over { breach } if breach.action == OnBreach::Stop => {
+                Then::Fail(Failure::Limit { breach, tail })
+            }
+            Self::Over { breach } => Then::Yield { breach },
         }
     }
 }

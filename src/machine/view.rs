@@ -2,7 +2,7 @@
 
 use super::Stack;
 use super::order::{Holds, holds};
-use super::unit::{Phase, ProbeState, Rest, Run, Unit};
+use super::unit::{Fault, Phase, ProbeState, Rest, Run, Unit};
 use super::{request, words};
 use crate::domain::{ContainerView, Failure, Health, Moment, State, UnitView, WallTime};
 
@@ -60,7 +60,9 @@ impl Stack {
                     ProbeState::Bad { asked, got } => Some(format!("{asked} → {got}")),
                 })
             }
-            Phase::Ready { checks, .. } => Some(checks.answer.clone()).filter(|answer| !answer.is_empty()),
+            Phase::Ready { checks, .. } if !checks.answer.is_empty() => Some(checks.answer.clone()),
+            Phase::Ready { .. } => unit.watched.words(),
+            Phase::Examining { fault: Fault::Over { breach }, .. } => Some(breach.to_string()),
             Phase::Examining { .. } => Some("is ended for a fault of its own".to_owned()),
             Phase::Leaving { .. } => Some("waits until those that depend on it have ended".to_owned()),
             Phase::Ending(ending) => Some(ending.ladder.words()),
@@ -169,6 +171,8 @@ fn failed(failure: &Failure) -> String {
             let within = crate::domain::format_duration(std::time::Duration::from_millis(*within_ms));
             format!("died {deaths} times in {within}, at last: {exit}")
         }
+        Failure::Limit { breach, .. } => breach.to_string(),
+        Failure::OutOfMemory { what, .. } => what.to_string(),
         Failure::Survived { count: 1 } => "1 process could not be ended".to_owned(),
         Failure::Survived { count } => format!("{count} processes could not be ended"),
         Failure::Container { trouble, .. } => trouble.to_string(),

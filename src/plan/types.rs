@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerPlan, MonitorPlan, Secrets};
-use crate::domain::{Budgets, Limits, Signal, StackName, UnitKind, UnitName};
+use crate::domain::{Budgets, Ceiling, Limits, Signal, StackName, UnitKind, UnitName};
 
 /// A whole stack, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,6 +256,12 @@ pub struct StackLimits {
 }
 
 impl StackLimits {
+    /// What a kernel can hold.
+    #[must_use]
+    pub fn ceiling(&self) -> Ceiling {
+        Ceiling { memory: self.memory, cpus_milli: self.cpus_milli, pids: self.pids }
+    }
+
     /// Nothing is limited.
     #[must_use]
     pub fn is_default(&self) -> bool {

@@ -117,6 +117,18 @@ pub fn of_failure(unit: &UnitName, failure: &Failure, dir: &str) -> Problem {
         Failure::NotReady { .. } | Failure::Unhealthy { .. } | Failure::CrashLoop { .. } => {
             unwell(unit, failure)
         }
+        Failure::Limit { breach, tail } => {
+            let wider = "raise its limits in the manifest, or find out why it takes so much";
+            Problem::new("DS058", format!("{unit} broke a limit and was ended"))
+                .saw("limit", breach.to_string())
+                .saw_lines("last lines", log(tail))
+                .hint(format!("devstack events --service={}", shell_name(unit)))
+                .hint(wider)
+        }
+        Failure::OutOfMemory { what, tail } => Problem::new("DS058", format!("{unit} was {what}"))
+            .saw_lines("last lines", log(tail))
+            .hint(logs_of(unit))
+            .hint("raise limits.memory in the manifest, or find out why it takes so much"),
         Failure::Survived { count } => {
             let left = text::count(*count as usize, "process", "processes");
             Problem::new("DS033", format!("{left} of {unit} could not be ended"))
@@ -159,6 +171,8 @@ pub fn short(failure: &Failure) -> String {
         Failure::CrashLoop { deaths, within_ms, .. } => {
             format!("died {deaths} times in {}", text::span(*within_ms))
         }
+        Failure::Limit { breach, .. } => breach.to_string(),
+        Failure::OutOfMemory { what, .. } => what.to_string(),
         Failure::Survived { count } => {
             format!("{} could not be ended", text::count(*count as usize, "process", "processes"))
         }

@@ -31,6 +31,9 @@ pub struct Intent {
     pub mark: Mark,
     /// Its cgroup leaf with its inode, where there is one.
     pub cgroup: Option<(PathBuf, u64)>,
+    /// Its leaves in cgroup trees of single controllers, where its limits are held there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<(PathBuf, u64)>,
     /// Where its keeper listens.
     pub socket: PathBuf,
     /// When.

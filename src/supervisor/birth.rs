@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::containers::{EngineAt, leading, note_engine};
+use super::limits::own_ceiling;
 use super::nursery::{self, Nursery};
 use crate::domain::{Life, Mark, Pid, UnitName};
 use crate::engine::label;
@@ -19,7 +20,7 @@ use crate::plan::{CommandPlan, ContainerPlan, Probe, UnitPlan};
 use crate::shim::ShimSpec;
 use crate::store::{Intent, Seal, StackDir, StackFile, create_record};
 use crate::sys;
-use crate::sys::cgroup::Leaf;
+use crate::sys::cgroup::{Bounds, Grounds, Leaf};
 use crate::sys::kill_point::{KillPoint, here};
 
 /// Variables that say whose process it is; never inherited from a caller.
@@ -40,6 +41,8 @@ pub(super) struct Birth {
     pub(super) seal: Seal,
     /// Its cgroup, where this machine lets us have one.
     pub(super) cgroup: Option<Leaf>,
+    /// What the kernel holds it to.
+    pub(super) bounds: Bounds,
     /// What the keeper must be told.
     pub(super) spec: Spec,
     /// Our end of the socket pair.
@@ -58,6 +61,8 @@ pub(super) struct Ground<'a> {
     pub(super) base: &'a BTreeMap<String, String>,
     /// Where its cgroups are made, where they may be.
     pub(super) cgroups: Option<&'a Path>,
+    /// Where the kernel holds its limits.
+    pub(super) grounds: &'a Grounds,
     /// The limit on descriptors that services get, where the supervisor's own is another.
     pub(super) descriptors: Option<u64>,
 }
@@ -71,10 +76,10 @@ pub(super) fn begin(
 ) -> io::Result<Birth> {
     let Ground { dir, stack, base, .. } = *ground;
     let mark = Mark::from_random(sys::random_bytes()?);
-    let cgroup = ground
-        .cgroups
-        .and_then(|parent| Leaf::create(parent, &format!("{}.{life}", leaf_name(&plan.name))).ok());
+    let name = format!("{}.{life}", leaf_name(&plan.name));
+    let cgroup = ground.cgroups.and_then(|parent| Leaf::create(parent, &name).ok());
     let mut cgroup = Fresh(cgroup);
+    let mut bounds = FreshBounds(bounds(ground, plan, &name, cgroup.0.as_ref()));
     here(KillPoint::CgroupMade);
     let intent = Intent {
         boot: sys::clock::boot_id()?,
@@ -82,6 +87,7 @@ pub(super) fn begin(
         life,
         mark: mark.clone(),
         cgroup: cgroup.0.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
+        bounds: bounds.0.leaves(),
         socket: dir.keeper_socket(&plan.name, life),
         at: sys::clock::moment(),
     };
@@ -114,6 +120,8 @@ pub(super) fn begin(
         record,
         seal: seal.clone(),
         notify: plan.gate.contains(&Probe::Notify).then(|| dir.notify_socket(&plan.name, life)),
+        bounds: bounds.0.to_enter(),
+        open_files: plan.limits.open_files,
         descriptors: ground.descriptors,
         ends_alone: plan.ends_with_supervisor.then_some((plan.stop.signal, grace_alone(plan))),
         log: LogSpec {
@@ -124,7 +132,8 @@ pub(super) fn begin(
     };
     let (keeper, socket) = keeper(nursery)?;
     here(KillPoint::KeeperSpawned);
-    Ok(Birth { mark, seal, cgroup: cgroup.0.take(), spec, socket, keeper })
+    let bounds = std::mem::take(&mut bounds.0);
+    Ok(Birth { mark, seal, cgroup: cgroup.0.take(), bounds, spec, socket, keeper })
 }
 
 /// Writes down what the shim of a container must know, and which engine it asks; gives its words.
@@ -156,6 +165,24 @@ fn shim(
 /// What its keeper gives it to end, where no supervisor is there: the engine of a container needs a moment more.
 fn grace_alone(plan: &UnitPlan) -> Duration {
     plan.stop.grace + if plan.container.is_some() { ENGINE_LAG } else { Duration::ZERO }
+}
+
+/// What the kernel holds a life to. A container is held by its engine.
+fn bounds(ground: &Ground<'_>, plan: &UnitPlan, name: &str, leaf: Option<&Leaf>) -> Bounds {
+    let stack = ground.stack.plan.as_ref().map(|plan| plan.limits.ceiling()).unwrap_or_default();
+    match plan.container {
+        Some(_) => Bounds::default(),
+        None => ground.grounds.make(name, &own_ceiling(plan), &stack, leaf),
+    }
+}
+
+/// Bounds that go again unless the life begins.
+struct FreshBounds(Bounds);
+
+impl Drop for FreshBounds {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
 }
 
 /// A leaf that goes again unless the life begins.

@@ -247,6 +247,12 @@ impl Driver {
     }
 
     fn step(&mut self, event: Event) {
+        if let Event::Sampled { lives } = &event {
+            for beside in self.performer.beside(lives) {
+                self.step(beside);
+            }
+        }
+        let was_over = self.stack.is_over();
         let now = clock::moment();
         // Why it could not be started names its command, and goes into every view from here on.
         let event = if matches!(event, Event::NotStarted { .. }) { self.hide(event) } else { event };
@@ -254,7 +260,9 @@ impl Driver {
         let begins = matches!(event, Event::Requested { .. } | Event::Started { .. } | Event::Adopted(_));
         let line = journalled(&event);
         let actions = self.stack.handle(event, now);
-        if !actions.is_empty() || !is_routine(&line) {
+        // What leads to a breach, and what ends it, is worth a line as well.
+        let counts = matches!(line, Event::Sampled { .. }) && (was_over || self.stack.is_over());
+        if !actions.is_empty() || !is_routine(&line) || counts {
             self.note(Entry::Event(line));
         }
         self.stale |= !known || !actions.is_empty();
@@ -347,6 +355,7 @@ fn is_routine(event: &Event) -> bool {
         Event::Tick
             | Event::Sampled { .. }
             | Event::Stirred { .. }
+            | Event::Idle { .. }
             | Event::Gated { answer: Answer::Bad { .. }, .. }
             | Event::Checked { answer: Answer::Good, .. }
             // How far a pull is, many times a second.

@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, spawn_local};
 
+use super::limits::Stirred;
 use super::orphaned::Orphaned;
 use crate::cage::Cage;
 use crate::domain::{ContainerState, Life, Mark, Pid, UnitName};
@@ -22,7 +23,7 @@ use crate::plan::UnitPlan;
 use crate::store::log::Position;
 use crate::store::{RecordLine, Seal, append_record};
 use crate::sys;
-use crate::sys::cgroup::Leaf;
+use crate::sys::cgroup::{Bounds, Leaf};
 use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::pidfd::Pidfd;
 
@@ -56,6 +57,12 @@ pub(super) struct Held {
     pub(super) seal: Seal,
     /// Its cgroup, until the cage holds it.
     pub(super) leaf: Option<Leaf>,
+    /// What the kernel holds it to.
+    pub(super) bounds: Bounds,
+    /// So many of its processes the kernel has ended for want of memory, as was told.
+    pub(super) kernel_kills: u64,
+    /// When it did something last.
+    pub(super) stirred: Stirred,
     /// Its processes; none until the leader is known.
     pub(super) cage: Option<Cage>,
     /// Its keeper, where it is our child.
@@ -105,6 +112,9 @@ impl Held {
             mark,
             seal,
             leaf,
+            bounds: Bounds::default(),
+            kernel_kills: 0,
+            stirred: Stirred::default(),
             cage: None,
             keeper: None,
             spare_output: None,

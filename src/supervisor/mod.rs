@@ -15,6 +15,7 @@ mod inline;
 mod keepers;
 mod launch;
 mod life;
+mod limits;
 mod look;
 mod nursery;
 mod orphaned;

@@ -28,6 +28,7 @@ use crate::store::log::{Position, tail_from};
 use crate::store::{
     HomeError, Receipt, RecordLine, StackDir, StackFile, append_record, directory_at, remove_record,
 };
+use crate::sys::cgroup::Grounds;
 use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::{self, cgroup, descriptors};
 
@@ -66,6 +67,8 @@ pub(super) struct Performer {
     receipts: Vec<Receipt>,
     /// Where its leaves are made, on machines that have such a place.
     cgroups: Option<PathBuf>,
+    /// Where the kernel holds its limits.
+    grounds: Grounds,
     sweep: SweepPlan,
     ports_declared: BTreeSet<u16>,
     /// Units of manifests that clients brought to end the stack: they need not have been started ever.
@@ -86,6 +89,7 @@ impl Performer {
         let sweep = stack.plan.as_ref().map(|plan| plan.sweep.clone()).unwrap_or_default();
         let ports_declared = stack.plan.as_ref().map(ports_of).unwrap_or_default();
         let cgroups = cgroup::place().ok().map(|place| place.join(cgroup::stack_name(&dir.hash)));
+        let grounds = Grounds::find(&dir.hash);
         Self {
             dir,
             stack,
@@ -105,6 +109,7 @@ impl Performer {
             strays: None,
             receipts: Vec::new(),
             cgroups,
+            grounds,
             sweep,
             ports_declared,
             named: BTreeSet::new(),
@@ -159,6 +164,7 @@ impl Performer {
             Fact::Event(event) => vec![event],
             other => self.learnt(other).into_iter().flat_map(|event| self.with_container(event)).collect(),
         };
+        let told: Vec<Event> = told.into_iter().flat_map(|event| self.with_limits(event)).collect();
         for event in &told {
             self.heed(event);
         }
@@ -268,6 +274,8 @@ impl Performer {
                 }
             }
             Action::Examine { unit, life } => self.examine(unit, life),
+            Action::Breach { unit, life, breach } => self.breach(unit, life, breach),
+            Action::Confine { plan, life } => self.confine(&plan, life),
             Action::StopCommand { unit, life } => self.stop_command(unit, life),
             Action::Ask { target, signal, grace } => self.ask(&target, signal, grace),
             Action::Kill { target } => self.kill(&target),
@@ -322,12 +330,14 @@ impl Performer {
             stack: &self.stack,
             base: &self.base,
             cgroups: self.cgroups.as_deref(),
+            grounds: &self.grounds,
             descriptors: self.descriptors,
         };
         let begun = birth::begin(&ground, plan, life, &mut self.nursery);
         let begun = begun.map_err(|error| Box::new(start_failure(&error)))?;
         let mut held = Held::new(Arc::clone(plan), begun.mark, begun.seal, begun.cgroup, log_from);
         held.keeper = Some(begun.keeper);
+        held.bounds = begun.bounds;
         self.hear_shim(&(unit.clone(), life), &mut held);
         self.lives.borrow_mut().insert((unit.clone(), life), held);
         converse((unit, life), begun.socket, Some(begun.spec), self.facts.clone());
@@ -452,7 +462,13 @@ impl Performer {
         }
     }
 
-    fn write_receipts(&mut self, target: &Target, signal: Signal, whom: Vec<Signalled>, refused: bool) {
+    pub(super) fn write_receipts(
+        &mut self,
+        target: &Target,
+        signal: Signal,
+        whom: Vec<Signalled>,
+        refused: bool,
+    ) {
         let unit = match target {
             Target::Life { unit, .. } => Some(unit.clone()),
             Target::Strays => None,
@@ -474,6 +490,7 @@ impl Performer {
         if let Some(leaf) = held.cage.and_then(|cage| cage.cgroup).or(held.leaf) {
             let _ = leaf.remove();
         }
+        held.bounds.remove();
         forget_life(&self.dir, &held.plan, life, began);
         remove_record(&self.dir, unit, life);
         here(KillPoint::RecordRemoved);
@@ -567,6 +584,7 @@ impl Performer {
     pub(super) fn bury(&self) {
         // Also what a supervisor has made and was killed before it could write that down.
         let _ = self.cgroups.as_deref().map(cgroup::clear);
+        self.grounds.stacks().for_each(|dir| drop(cgroup::clear(&dir)));
         let _ = self.dir.write_stack(&self.stack);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Component;
+use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use super::birth::LEAF_PREFIX;
 use super::containers::forget_life;
 use super::holder::PAUSE;
 use super::life::{Fact, Held, converse};
+use super::limits::bounded;
 use super::performer::Performer;
 use super::recall::call_keeper;
 use crate::cage::Cage;
@@ -18,7 +19,7 @@ use crate::machine::{Adopted, Event, Target};
 use crate::store::log::Position;
 use crate::store::{LifeRecord, StackDir, give_up, read_doubted, read_records, remove_record};
 use crate::sys;
-use crate::sys::cgroup::{Leaf, stack_name};
+use crate::sys::cgroup::{Bounds, Leaf, stack_name};
 use crate::sys::kill_point::{KillPoint, here};
 
 /// So long a keeper that was called may take to make its socket anew.
@@ -57,17 +58,24 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Taken> {
             if record.ending || record.intent.plan.ends_with_supervisor {
                 to_end.push(unit);
             }
+            let key = (record.intent.plan.name.clone(), record.intent.life);
             adopted.push(event);
+            adopted.extend(performer.lives.borrow().get(&key).and_then(|held| bounded(&key.0, key.1, held)));
             continue;
         }
         // Of a life that ended while nobody looked; one that is not empty is not removed by the kernel.
         if let Some(leaf) = leaf_of(&performer.dir, &record) {
             let _ = leaf.remove();
         }
+        bounds_of(&performer.dir, &record, None).remove();
         forget_life(&performer.dir, &record.intent.plan, record.intent.life, record.leader.is_some());
         remove_record(&performer.dir, &unit, record.intent.life);
     }
     let mut events = vec![Event::Remembered { lives: last.into_iter().collect() }];
+    let limits = performer.stack.plan.as_ref().map(|plan| plan.limits.clone()).unwrap_or_default();
+    if !limits.is_default() {
+        events.push(Event::Limited { limits });
+    }
     events.extend(adopted);
     Ok(Taken { events, to_end })
 }
@@ -93,10 +101,22 @@ fn forget_doubted(performer: &mut Performer) -> io::Result<()> {
 /// The life's cgroup, if it is still there and lies where this stack makes them.
 pub(super) fn leaf_of(dir: &StackDir, record: &LifeRecord) -> Option<Leaf> {
     let (path, inode) = record.intent.cgroup.as_ref()?;
+    is_made_here(dir, path).then(|| Leaf::reopen(path, *inode))?
+}
+
+/// What the kernel holds the life to, as far as it is still there.
+fn bounds_of(dir: &StackDir, record: &LifeRecord, unified: Option<&Leaf>) -> Bounds {
+    let own = record.intent.bounds.iter().filter(|(path, _)| is_made_here(dir, path));
+    Bounds::reopen(&own.cloned().collect::<Vec<_>>(), unified)
+}
+
+/// Whether a cgroup lies where this stack makes those of its lives.
+fn is_made_here(dir: &StackDir, path: &Path) -> bool {
     let climbs = path.components().any(|part| part == Component::ParentDir);
-    let parent = path.parent()?.file_name()?.to_str()?;
-    let is_ours = parent == stack_name(&dir.hash) && path.file_name()?.to_str()?.starts_with(LEAF_PREFIX);
-    (is_ours && !climbs).then(|| Leaf::reopen(path, *inode))?
+    let name =
+        |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let parent = name(path.parent()).is_some_and(|parent| parent == stack_name(&dir.hash));
+    parent && !climbs && name(Some(path)).is_some_and(|own| own.starts_with(LEAF_PREFIX))
 }
 
 /// A connection to the life's keeper. The recorded process itself must be the one that listens: what anybody else says of
@@ -146,6 +166,7 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     let mut held = Held::new(Arc::new(intent.plan.clone()), intent.mark.clone(), seal, None, log);
     held.ready_noted = record.ready;
     held.notified.send_replace(record.notified);
+    held.bounds = bounds_of(&performer.dir, record, cage.cgroup.as_ref());
     held.cage = Some(cage);
     if let Some(socket) = socket {
         converse(key.clone(), socket, None, performer.facts.clone());

@@ -34,6 +34,7 @@ impl Performer {
             life: *life,
             mark: held.mark.clone(),
             cgroup: leaf.map(|leaf| (leaf.path().to_owned(), leaf.inode())),
+            bounds: held.bounds.leaves(),
             socket: self.dir.keeper_socket(unit, *life),
             at: clock::moment(),
         };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tokio::time::Instant;
 
 use super::life::{Held, Key};
-use crate::domain::{Alert, LifeUsage, PastUsage, Pid, Sign};
+use crate::domain::{Alert, Ceiling, LifeUsage, PastUsage, Pid, Sign};
 use crate::plan::{MonitorPlan, Plan};
 use crate::sys::{clock, proc};
 use crate::usage::{Alerts, Meter, Sample, Subject, Thresholds};
@@ -18,6 +18,8 @@ const REMEMBERED: usize = 150;
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
     plan: MonitorPlan,
+    /// What the stack may take.
+    limits: Ceiling,
     meter: Meter,
     alerts: Alerts,
     past: VecDeque<PastUsage>,
@@ -28,6 +30,7 @@ impl Sampler {
     /// What is asked for may have changed: a plan was brought, or a life has begun.
     pub(super) fn consider(&mut self, plan: Option<&Plan>, lives: &BTreeMap<Key, Held>) {
         self.plan = plan.map(|plan| plan.monitor).unwrap_or_default();
+        self.limits = plan.map(|plan| plan.limits.ceiling()).unwrap_or_default();
         self.alerts.set(Thresholds { memory: self.plan.memory, processes: self.plan.pids });
         if self.due.is_none() && self.is_wanted(lives) {
             self.due = Some(Instant::now() + self.plan.interval);
@@ -35,7 +38,9 @@ impl Sampler {
     }
 
     fn is_wanted(&self, lives: &BTreeMap<Key, Held>) -> bool {
-        self.plan.alerts() && !lives.is_empty()
+        let limited =
+            self.limits != Ceiling::default() || lives.values().any(|held| held.plan.limits.are_measured());
+        (self.plan.alerts() || limited) && !lives.is_empty()
     }
 
     /// When the next look is due; none where nothing asks for one.
@@ -48,7 +53,8 @@ impl Sampler {
         let wanted = self.is_wanted(lives);
         self.due = wanted.then(|| Instant::now() + self.plan.interval);
         let subjects: Vec<Subject<'_>> = lives.values().filter_map(subject).collect();
-        let sample = self.meter.sample(&subjects, self.plan.memory, clock::moment());
+        let memory = self.plan.memory.into_iter().chain(self.limits.memory).min();
+        let sample = self.meter.sample(&subjects, memory, clock::moment());
         let alerts = self.alerts.judge(&sample, proc::command_of);
         self.remember(&sample);
         (sample.lives, alerts)
@@ -75,5 +81,6 @@ impl Sampler {
 fn subject(held: &Held) -> Option<Subject<'_>> {
     let state = held.contained.borrow();
     let inside = state.id.clone().zip(state.pid.and_then(Pid::new));
-    Some(Subject { cage: held.cage.as_ref()?, inside, memory_limit: None, files: false })
+    let memory_limit = held.plan.limits.memory;
+    Some(Subject { cage: held.cage.as_ref()?, inside, memory_limit, files: false })
 }

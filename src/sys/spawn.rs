@@ -35,6 +35,10 @@ pub struct Launch {
     pub mark: Option<OwnedFd>,
     /// The cgroup that it is born in.
     pub cgroup: Option<PathBuf>,
+    /// Cgroups of single controllers that it enters before it may go on.
+    pub bounds: Vec<PathBuf>,
+    /// How many descriptors it may ever have.
+    pub open_files: Option<u64>,
     /// How many descriptors it may have, where that is not what this process may.
     pub descriptors: Option<u64>,
 }
@@ -119,7 +123,12 @@ pub fn fork(launch: &Launch) -> io::Result<Waiting> {
     if let (false, Some(cgroup)) = (in_cgroup, &launch.cgroup) {
         in_cgroup = std::fs::write(cgroup.join("cgroup.procs"), pid.to_string()).is_ok();
     }
-    Ok(Waiting { pid, in_cgroup, go, told })
+    let waiting = Waiting { pid, in_cgroup, go, told };
+    for bound in &launch.bounds {
+        // It waits: what it will start is born where it is. Without its limits it does not run.
+        std::fs::write(bound.join("cgroup.procs"), pid.to_string())?;
+    }
+    Ok(waiting)
 }
 
 /// From `linux/sched.h` (5.7); the crate's constant is cut to 32 bits, which makes it zero.
@@ -266,6 +275,9 @@ impl<'a> Prepared<'a> {
         if let Some(most) = launch.descriptors {
             limit_descriptors(most);
         }
+        if let Some(most) = launch.open_files {
+            forbid_descriptors(most);
+        }
         close_all_but_standard_on_exec();
         let mark = launch.mark.as_ref().map(AsRawFd::as_raw_fd);
         for kept in [mark, launch.read_end].into_iter().flatten() {
@@ -319,6 +331,19 @@ fn limit_descriptors(most: u64) {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
             limit.rlim_cur = limit.rlim_max.min(most);
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
+/// More than this it can never have, nor what it starts.
+fn forbid_descriptors(most: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a local that is filled before it is read.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            let most = limit.rlim_max.min(most);
+            let lower = libc::rlimit { rlim_cur: most, rlim_max: most };
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const lower);
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use devstack::domain::{
-    ContainerTrouble, DownReport, Ended, EndedUnit, EngineKind, Exit, Failure, FoundBy, Health, Life,
-    MissingImage, Pid, PortHolder, PortStatus, ProcId, ProcessView, Signal, StackName, StackView, State,
-    Survivor, UnitKind, UnitName, UnitOutcome, UnitView, UpReport, WallTime,
+    Breach, ContainerTrouble, Culprit, DownReport, Ended, EndedUnit, EngineKind, Exit, Failure, FoundBy,
+    Health, Life, MissingImage, OnBreach, OutOfMemory, Pid, PortHolder, PortStatus, ProcId, ProcessView,
+    Resource, Signal, StackName, StackView, State, Survivor, UnitKind, UnitName, UnitOutcome, UnitView,
+    UpReport, WallTime,
 };
 
 pub(crate) const NOW: WallTime = WallTime(1_763_647_402_000);
@@ -315,6 +316,21 @@ pub(crate) fn failures() -> Vec<Failure> {
         Failure::NotReady { after_ms: 500, answers: vec![], listening: Some(vec![]), tail: vec![] },
         Failure::Unhealthy { answer: text("GET http://localhost:3000/ → 500"), tail: tail() },
         Failure::CrashLoop { deaths: 5, within_ms: 3200, exit: Exit::Code(1), tail: tail() },
+        Failure::Limit {
+            breach: Breach {
+                resource: Resource::Memory,
+                used: 1_288_490_189,
+                limit: 1 << 30,
+                of_stack: false,
+                culprit: Some(Culprit { process: process_id(4711), command: text("node build.js") }),
+                action: OnBreach::Stop,
+            },
+            tail: tail(),
+        },
+        Failure::OutOfMemory {
+            what: OutOfMemory { kills: 1, limit: Some(1 << 30), of_stack: false },
+            tail: tail(),
+        },
         Failure::Survived { count: 2 },
         Failure::Blocked { needs: name("postgres") },
     ];
@@ -336,6 +352,8 @@ pub(crate) fn failures() -> Vec<Failure> {
             | Failure::NotReady { .. }
             | Failure::Unhealthy { .. }
             | Failure::CrashLoop { .. }
+            | Failure::Limit { .. }
+            | Failure::OutOfMemory { .. }
             | Failure::Survived { .. }
             | Failure::Container { .. }
             | Failure::Blocked { .. } => {}

@@ -11,7 +11,7 @@ use crate::cli::sweep;
 use crate::domain::{PortStatus, UnitName};
 use crate::plan::Plan;
 use crate::show::Door;
-use crate::sys::cgroup::{self, Ability, NoPlace};
+use crate::sys::cgroup::{self, Ability, Grounds, NoPlace};
 use crate::sys::host::{self, Room, Space};
 use crate::sys::{mark, pidfd, proc, reaper, users};
 
@@ -33,6 +33,8 @@ pub(super) struct Layers {
     pub(super) cgroup: Result<(PathBuf, Ability), NoCgroup>,
     /// Of the v2 tree, and of trees of their own.
     pub(super) controllers: [Vec<String>; 2],
+    /// Where limits are held.
+    pub(super) limits: Grounds,
     pub(super) pidfd: pidfd::Features,
     pub(super) subreaper: bool,
     pub(super) memfd: bool,
@@ -95,9 +97,10 @@ pub(super) enum Here {
 /// Looks at everything; with `fix`, takes away what is stale and safe to take away.
 pub(super) fn gather(place: &Place, door: &Door, fix: bool) -> Facts {
     let layers = layers();
-    let cgroups = layers.cgroup.as_ref().ok().map(|(dir, _)| dir.as_path());
+    let of_lives = layers.cgroup.as_ref().ok().map(|(dir, _)| dir.as_path());
+    let cgroups: Vec<&Path> = of_lives.into_iter().chain(layers.limits.places()).collect();
     Facts {
-        left: stale::find(&place.home, sweep::seen_here(place, door), cgroups, fix),
+        left: stale::find(&place.home, sweep::seen_here(place, door), &cgroups, fix),
         machine: machine(),
         places: places(place),
         engines: engine::find(),
@@ -114,6 +117,7 @@ fn layers() -> Layers {
     Layers {
         cgroup,
         controllers: cgroup::controllers(),
+        limits: Grounds::find(""),
         pidfd: pidfd::features(),
         subreaper: reaper::can_be_subreaper(),
         memfd: mark::memfd("doctor").is_ok_and(|made| made.is_some()),

@@ -5,7 +5,7 @@ use super::facts::{Facts, Here, Layers, Machine, NoCgroup, Spot};
 use super::stale::{Left, What};
 use crate::domain::{Area, Checkup, Finding, Fix, Grade, PortStatus, Promise, UnitName};
 use crate::show::{error, text};
-use crate::sys::cgroup::NoPlace;
+use crate::sys::cgroup::{Controller, Ground, Grounds, NoPlace};
 use crate::sys::host::Room;
 
 /// Fewer open files than this are soon used up by a supervisor with some dozen services.
@@ -105,7 +105,23 @@ fn layers(layers: &Layers, linux: bool) -> Vec<Finding> {
     let lists = ["the kernel lists them", "not listed: each look reads the whole process table"];
     let (grade, text) = or(layers.children, lists[0], Grade::Note, lists[1]);
     let controllers = new("controllers", Grade::Good, format!("v2 {v2} · v1 {v1}"));
-    vec![cgroup, controllers, handles, subreaper, marks, new("children", grade, text)]
+    let limits = new("limits", Grade::Good, limits(&layers.limits));
+    vec![cgroup, controllers, limits, handles, subreaper, marks, new("children", grade, text)]
+}
+
+/// By whom each limit is held here.
+fn limits(grounds: &Grounds) -> String {
+    let way = |controller: Controller| match grounds.of(controller) {
+        Some(Ground::Unified(_)) => "the kernel (cgroup v2)",
+        Some(Ground::Own(_)) => "the kernel (cgroup v1)",
+        None => "measuring",
+    };
+    let (memory, cpus) = (way(Controller::Memory), way(Controller::Cpu));
+    let pids = match grounds.of(Controller::Pids) {
+        Some(_) => "measuring, with a net by the kernel",
+        None => "measuring",
+    };
+    format!("memory by {memory} · cpus by {cpus} · pids by {pids} · open_files by the kernel")
 }
 
 fn machine(machine: &Machine) -> Vec<Finding> {

@@ -52,12 +52,7 @@ pub(super) enum What {
 }
 
 /// Looks at every stack of this user, at the cgroups here, and takes in the strays that were found `here`.
-pub(super) fn find(
-    home: &Home,
-    here: Option<(Stack, usize)>,
-    cgroups: Option<&Path>,
-    fix: bool,
-) -> Vec<Left> {
+pub(super) fn find(home: &Home, here: Option<(Stack, usize)>, cgroups: &[&Path], fix: bool) -> Vec<Left> {
     let strays = |(stack, count): (Stack, usize)| Left {
         stack: stack.file.name.to_string(),
         what: What::Strays { count, manifest: stack.file.manifest },
@@ -67,7 +62,7 @@ pub(super) fn find(
         Ok(dirs) => dirs.iter().for_each(|dir| of_stack(home, dir, fix, &mut left)),
         Err(error) => left.push(unreadable(home.state(), error.to_string())),
     }
-    let remnants = cgroups.map(|place| Remnant::find(place, YOUNG)).unwrap_or_default();
+    let remnants: Vec<Remnant> = cgroups.iter().flat_map(|place| Remnant::find(place, YOUNG)).collect();
     if !remnants.is_empty() {
         let fix = mend(fix, || remnants.iter().try_for_each(Remnant::remove));
         let dirs = remnants.iter().map(|one| one.path().to_owned()).collect();

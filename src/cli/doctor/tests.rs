@@ -8,7 +8,7 @@ use super::judge::judge;
 use super::stale::{Left, What};
 use crate::domain::{Fix, Pid, PortHolder, PortStatus, ProcId, Promise, UnitName};
 use crate::show::{Paint, doctor, json};
-use crate::sys::cgroup::{Ability, NoPlace};
+use crate::sys::cgroup::{Ability, Grounds, NoPlace};
 use crate::sys::host::{Room, Space};
 use crate::sys::pidfd::Features;
 
@@ -21,6 +21,7 @@ fn good() -> Facts {
         layers: Layers {
             cgroup: Ok((PathBuf::from("/sys/fs/cgroup"), Ability { kill: true, freeze: true })),
             controllers: [words("cpu memory pids"), Vec::new()],
+            limits: Grounds::default(),
             pidfd: Features { open: true, group: true, exit: true },
             subreaper: true,
             memfd: true,
@@ -134,6 +135,7 @@ fn elsewhere() -> Facts {
     facts.layers = Layers {
         cgroup: Err(NoCgroup::Place(NoPlace::NotMounted)),
         controllers: [Vec::new(), Vec::new()],
+        limits: Grounds::default(),
         pidfd: Features::default(),
         subreaper: false,
         memfd: false,

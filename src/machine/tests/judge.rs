@@ -397,9 +397,10 @@ pub(super) fn restless(stack: &Stack, world: &World) -> Verdict {
             Phase::Resting(_) | Phase::Ready { .. } | Phase::Survived { .. } => true,
             Phase::Queued => stack.up.is_some() && waits_for_somebody(unit, stack),
             Phase::Starting { .. } => world.is_owed(&format!("start {name} {life}")),
-            Phase::Examining { fault: Fault::NotReady { .. } | Fault::Unhealthy { .. }, .. } => {
-                world.is_owed(&format!("examine {name} {life}"))
-            }
+            Phase::Examining {
+                fault: Fault::NotReady { .. } | Fault::Unhealthy { .. } | Fault::Over { .. },
+                ..
+            } => world.is_owed(&format!("examine {name} {life}")),
             Phase::Gating { .. } | Phase::Backoff { .. } => unit.deadline().is_some(),
             Phase::Leaving { .. } => {
                 dependents(name, stack).iter().any(|other| stack.units[other].is_going())

@@ -5,6 +5,7 @@ mod properties;
 mod rules_container;
 mod rules_down;
 mod rules_ladder;
+mod rules_limits;
 mod rules_restart;
 mod rules_unit;
 mod rules_up;
@@ -305,6 +306,8 @@ fn word(action: &Action) -> String {
         Action::WatchHealth { unit, life } => format!("health {unit} {life}"),
         Action::Unwatch { unit, life } => format!("unwatch {unit} {life}"),
         Action::Examine { unit, life } => format!("examine {unit} {life}"),
+        Action::Breach { unit, life, breach } => format!("breach {unit} {life} {:?}", breach.action),
+        Action::Confine { plan, life } => format!("confine {} {life}", plan.name),
         Action::StopCommand { unit, life } => format!("command {unit} {life}"),
         Action::Ask { target: of, signal, .. } => format!("ask {} {signal}", target(of)),
         Action::Kill { target: of } => format!("kill {}", target(of)),

@@ -166,7 +166,11 @@ impl Remnant {
             Some(own && meta.modified().ok()?.elapsed().ok()? > age)
         };
         let empty = |path: &Path| {
-            fs::read_to_string(path.join("cgroup.events")).is_ok_and(|text| text.contains("populated 0"))
+            match fs::read_to_string(path.join("cgroup.events")) {
+                Ok(text) => text.contains("populated 0"),
+                // A tree of one controller tells no such thing.
+                Err(_) => tree(path).iter().all(|dir| processes(dir).is_empty()),
+            }
         };
         let entries = fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
         let found = entries.filter(|path| is_stack(path) && path.is_dir());

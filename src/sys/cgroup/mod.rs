@@ -1,11 +1,14 @@
 //! cgroup v2, where this user may write: one leaf holds one life, and the kernel ends it as a whole.
 //!
-//! Only kill and freeze are used, which need no controller: a machine that mounts the tree beside the old ones
-//! (`/sys/fs/cgroup/unified`) will do. Processes are born in a leaf; none is ever moved.
+//! Kill and freeze need no controller: a machine that mounts the tree beside the old ones (`/sys/fs/cgroup/unified`) will
+//! do. Limits need one, here or in a tree of its own (`bounds`). Processes are born in a leaf, or enter it before their
+//! first instruction; none is ever moved later.
 
+mod bounds;
 mod leaf;
 mod place;
 
+pub use bounds::{Bounds, Controller, Ground, Grounds, OutOfMemory};
 pub use leaf::{Leaf, Remnant, clear, stack_name};
 pub(super) use place::own_cgroups;
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]

@@ -54,7 +54,17 @@ impl World {
             Action::Retire { unit, life } => return self.retire(&(unit.clone(), *life)),
             Action::Seek { .. } => self.seek(),
             Action::Verify { units, strays } => self.verify(units.as_deref(), *strays),
-            Action::Reply { .. } => {}
+            Action::Breach { unit, life, breach } => {
+                let event = Event::Breached {
+                    unit: unit.clone(),
+                    life: *life,
+                    breach: breach.clone(),
+                    ended: Vec::new(),
+                    refused: Vec::new(),
+                };
+                self.tell(unit.as_str(), event);
+            }
+            Action::Confine { .. } | Action::Reply { .. } => {}
         }
         Ok(())
     }
