@@ -213,6 +213,24 @@ impl Unit {
         }
     }
 
+    /// The kernel has ended one of its processes. What more is to be done says `on_breach`, if the limit was its own.
+    pub(super) fn killed_by_kernel(&mut self, what: OutOfMemory, turn: &mut Turn) {
+        self.watched.out_of_memory = Some(what);
+        let action = self.plan.limits.on_breach;
+        if let (Some(limit), false, OnBreach::Restart | OnBreach::Stop) = (what.limit, what.of_stack, action)
+        {
+            let breach = Breach {
+                resource: Resource::Memory,
+                used: limit,
+                limit,
+                of_stack: false,
+                culprit: None,
+                action,
+            };
+            self.breached(breach, 1, turn);
+        }
+    }
+
     /// Does what is wanted of a breach, if the unit runs and nobody ends it already.
     fn breached(&mut self, mut breach: Breach, count: u32, turn: &mut Turn) {
         let run = match &self.phase {

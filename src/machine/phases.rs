@@ -303,7 +303,8 @@ impl Unit {
         };
         let trouble = self.container.as_ref().and_then(|container| container.trouble.clone());
         let tail = self.with_lack_of_memory(tail);
-        let out_of_memory = self.out_of_memory(exit);
+        let of_memory = breach.as_ref().is_some_and(|breach| breach.resource == Resource::Memory);
+        let out_of_memory = self.out_of_memory(exit, of_memory);
         let death = Death {
             started: run.started,
             ready: run.ready,
@@ -405,8 +406,8 @@ impl Unit {
     }
 
     /// What the kernel did, if that is what it died of: its own end by SIGKILL, or an end that followed from another's.
-    fn out_of_memory(&self, exit: Exit) -> Option<OutOfMemory> {
-        self.watched.out_of_memory.filter(|_| !exit.is_success())
+    fn out_of_memory(&self, exit: Exit, ended_for_it: bool) -> Option<OutOfMemory> {
+        self.watched.out_of_memory.filter(|_| ended_for_it || !exit.is_success())
     }
 
     /// The leader has ended by itself; what is left of its tree goes down the same ladder.

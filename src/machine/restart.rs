@@ -72,6 +72,9 @@ pub(super) fn after(death: Death, plan: &UnitPlan, deaths: &mut Deaths) -> Next 
         }
     }
     deaths.note(&death);
+    if death.breach.as_ref().is_some_and(|breach| breach.action == OnBreach::Stop) {
+        return Next::Fail(exited(death, plan));
+    }
     if death.trouble.as_ref().is_some_and(ContainerTrouble::is_lasting) {
         // Another try would only hide the evidence.
         return Next::Fail(exited(death, plan));
@@ -96,11 +99,11 @@ fn exited(death: Death, plan: &UnitPlan) -> Failure {
     if let (Some(trouble), Some(container)) = (death.trouble, &plan.container) {
         return Failure::Container { engine: container.engine, trouble };
     }
-    if let Some(breach) = death.breach {
-        return Failure::Limit { breach, tail: death.tail };
-    }
     if let Some(what) = death.out_of_memory {
         return Failure::OutOfMemory { what, tail: death.tail };
+    }
+    if let Some(breach) = death.breach {
+        return Failure::Limit { breach, tail: death.tail };
     }
     Failure::Exited { exit: death.exit, was_ready: death.ready.is_some(), tail: death.tail }
 }

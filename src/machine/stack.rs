@@ -164,7 +164,7 @@ impl Stack {
             }
             Event::OutOfMemory { unit, life, what } => {
                 if let Some(unit) = self.units.get_mut(&unit).filter(|unit| unit.life == life) {
-                    unit.watched.out_of_memory = Some(what);
+                    unit.killed_by_kernel(what, turn);
                 }
             }
             // For the journal: what follows was decided when it was asked for.

@@ -13,7 +13,7 @@ use super::words;
 use super::{Action, Adopted, Answer, Target};
 use crate::domain::{
     Breach, ContainerState, ContainerStep, EndedContainer, EndedUnit, Exit, Failure, Health, Life, Moment,
-    OnBreach, ProcId, Survivor, UnitKind, UnitName,
+    ProcId, Survivor, UnitKind, UnitName,
 };
 use crate::plan::UnitPlan;
 
@@ -521,9 +521,6 @@ impl Fault {
                 Then::Fail(Failure::NotReady { after_ms, answers, listening, tail })
             }
             Self::Unhealthy { answer } => Then::Heal { answer },
-            Self::Over { breach } if breach.action == OnBreach::Stop => {
-                Then::Fail(Failure::Limit { breach, tail })
-            }
             Self::Over { breach } => Then::Yield { breach },
         }
     }

@@ -241,6 +241,29 @@ fn what_the_kernel_did_is_told_as_such() {
 }
 
 #[test]
+fn what_is_wanted_of_a_breach_follows_a_kill_by_the_kernel_too() {
+    let what = OutOfMemory { kills: 1, limit: Some(100 * MEGA), of_stack: false };
+    for (on_breach, state) in [(OnBreach::Restart, State::Backoff), (OnBreach::Stop, State::Failed)] {
+        let plan = UnitPlan { restart: RestartPolicy::No, ..limited(memory(on_breach)) };
+        let mut bench = Bench::running(&[plan]);
+        let words = bench.event(Event::OutOfMemory { unit: name("a"), life: Life(1), what });
+        assert_eq!(words, [format!("breach a 1 {on_breach:?}"), "examine a 1".to_owned()]);
+        let _ = bench.examined("a", 1);
+        let _ = bench.exited("a", 1, Exit::Code(0));
+        let _ = bench.emptied("a", 1);
+        assert_eq!(bench.state("a"), state);
+        if state == State::Failed {
+            let note = bench.view("a").note;
+            assert_eq!(note.as_deref(), Some("killed by the kernel: out of memory (limit 100.0M)"));
+        }
+    }
+    // For the stack's limit it has only to answer: it need not have done anything wrong.
+    let mut bench = Bench::running(&[limited(memory(OnBreach::Restart))]);
+    let what = OutOfMemory { of_stack: true, ..what };
+    assert!(bench.event(Event::OutOfMemory { unit: name("a"), life: Life(1), what }).is_empty());
+}
+
+#[test]
 fn for_the_stack_the_unit_that_takes_the_most_has_to_answer() {
     let stack = StackLimits { memory: Some(300 * MEGA), ..StackLimits::default() };
     let both = [unit("a"), unit("b")];

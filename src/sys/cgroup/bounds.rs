@@ -337,3 +337,54 @@ fn enabled(dir: &Path) -> String {
 fn enable(dir: &Path, controller: Controller) -> bool {
     fs::write(dir.join("cgroup.subtree_control"), format!("+{}", controller.name())).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_the_v2_tree_the_leaf_of_the_life_holds_its_limits() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let stack = dir.path().join(stack_name("x"));
+        let leaf = Leaf::create(&stack, "unit-a.1").expect("it may be written");
+        let found = Controller::ALL.map(|one| (one, Ground::Unified(dir.path().to_owned())));
+        let grounds = Grounds { stack: stack_name("x"), found: found.into() };
+        let own = Ceiling { memory: Some(1 << 30), cpus_milli: Some(1500), pids: Some(64) };
+        let above = Ceiling { memory: Some(1 << 29), ..Ceiling::default() };
+        let bounds = grounds.make("unit-a.1", &own, &above, Some(&leaf));
+        let read = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
+        let inside = |name| read(leaf.path(), name);
+        assert_eq!(
+            (inside("memory.max"), inside("memory.swap.max")),
+            ((1_u64 << 29).to_string(), "0".to_owned())
+        );
+        assert_eq!((inside("cpu.max"), inside("pids.max")), ("150000 100000".to_owned(), "1024".to_owned()));
+        let outside = |name| read(&stack, name);
+        assert_eq!(
+            (outside("memory.max"), outside("cpu.max")),
+            ((1_u64 << 29).to_string(), "max 100000".to_owned())
+        );
+        assert!(bounds.to_enter().is_empty(), "it is born there");
+        assert!(
+            bounds.holds(Controller::Memory) && !bounds.holds(Controller::Pids),
+            "threads are no processes"
+        );
+        for (name, text) in [("memory.events", "oom 3\noom_kill 2\n"), ("memory.events.local", "oom 0\n")] {
+            fs::write(leaf.path().join(name), text).expect("written");
+        }
+        assert_eq!(bounds.out_of_memory(), Some(OutOfMemory { kills: 2, own: false }));
+    }
+
+    #[test]
+    fn memory_is_only_handed_on_by_a_cgroup_without_processes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
+        write("cgroup.procs", "12\n");
+        assert!(may_hand_on(dir.path(), Controller::Memory), "the root of all");
+        write("cgroup.type", "domain\n");
+        assert!(!may_hand_on(dir.path(), Controller::Memory));
+        assert!(may_hand_on(dir.path(), Controller::Pids) && may_hand_on(dir.path(), Controller::Cpu));
+        write("cgroup.procs", "");
+        assert!(may_hand_on(dir.path(), Controller::Memory));
+    }
+}
