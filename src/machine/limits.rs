@@ -40,6 +40,11 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    /// It is under its limits again, or its stack is: what was told is history.
+    fn forget(&mut self, of_stack: bool) {
+        self.breach = self.breach.take().filter(|breach| breach.of_stack != of_stack);
+    }
+
     /// What is wrong, as long as it is, or what was done for it.
     pub(super) fn words(&self) -> Option<String> {
         let killed = self.out_of_memory.map(|what| format!("{} of it {what}", words::processes(what.kills)));
@@ -148,6 +153,9 @@ impl Stack {
                 turn.touch(&usage.unit);
             }
         }
+        if self.over.0.is_empty() {
+            self.units.values_mut().for_each(|unit| unit.watched.forget(true));
+        }
     }
 }
 
@@ -174,6 +182,9 @@ impl Unit {
             let action = action(on_breach, resource);
             let culprit = culprit.map(named);
             self.breached(Breach { resource, used, limit, of_stack: false, culprit, action }, count, turn);
+        }
+        if self.watched.over.0.is_empty() {
+            self.watched.forget(false);
         }
     }
 

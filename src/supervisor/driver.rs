@@ -265,7 +265,7 @@ impl Driver {
         if !actions.is_empty() || !is_routine(&line) || counts {
             self.note(Entry::Event(line));
         }
-        self.stale |= !known || !actions.is_empty();
+        self.stale |= !known || counts || !actions.is_empty();
         for action in actions {
             if let Action::Reply { id, reply } = action {
                 self.reply(id, reply);

@@ -62,6 +62,7 @@ fn a_peak_is_no_breach_and_two_measurements_in_a_row_are() {
     assert!(bench.sampled(160, child).is_empty(), "told once");
     assert!(bench.sampled(160, child).is_empty());
     assert!(bench.sampled(10, child).is_empty());
+    assert_eq!(bench.view("a").note, None, "what is over is history");
     assert!(bench.sampled(150, child).is_empty());
     assert_eq!(bench.sampled(150, child), ["breach a 1 Warn"], "and again when it was under it");
 }
