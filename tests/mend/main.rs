@@ -2,6 +2,7 @@
 //! looks for them before a commit.
 #![cfg(target_os = "linux")]
 
+mod ci;
 mod doctor;
 mod hooks;
 mod stacks;
