@@ -265,7 +265,8 @@ impl Engine for Client {
         let never_ran = match (answer.code, &trouble.kind) {
             (Some(126 | 127), TroubleKind::NotExecutable) | (None, _) => true,
             (
-                Some(1 | 125),
+                // Podman says 255 of a container that does not run.
+                Some(1 | 125 | 255),
                 TroubleKind::NoSuchContainer
                 | TroubleKind::ContainerStopped
                 | TroubleKind::NotRunning
