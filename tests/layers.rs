@@ -21,6 +21,8 @@ const TABLE: &[(&str, &[&str])] = &[
     // Writes down what happened (events) and what runs (plans): as data, it decides nothing by them.
     ("store", &["domain", "plan", "machine", "sys"]),
     ("keeper", &["domain", "sys", "cage", "store"]),
+    // A keeper that its own command's caller started.
+    ("job", &["domain", "plan", "sys", "cage", "store", "keeper"]),
     // A sensor's answer is the machine's own word for it; a log probe reads the log.
     ("health", &["domain", "plan", "machine", "sys", "cage", "store"]),
     // Asks and tells; what is done with it is decided elsewhere.
@@ -34,7 +36,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "supervisor",
         &[
             "domain", "manifest", "plan", "machine", "sys", "cage", "usage", "store", "keeper", "health",
-            "engine", "shim", "control",
+            "engine", "shim", "control", "job",
         ],
     ),
     (
@@ -49,6 +51,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "usage",
             "store",
             "keeper",
+            "job",
             "health",
             "engine",
             "shim",
@@ -112,13 +115,14 @@ const SIGNALLING: &[(&str, &[&str])] = &[
     (
         "signal_unreaped",
         &[
+            "src/job/hold.rs",
             "src/keeper/hold.rs",
             "src/supervisor/keepers.rs",
             "src/supervisor/nursery.rs",
             "src/sys/reaper.rs",
         ],
     ),
-    ("signal_unreaped_group", &["src/keeper/hold.rs", "src/sys/reaper.rs"]),
+    ("signal_unreaped_group", &["src/job/hold.rs", "src/keeper/hold.rs", "src/sys/reaper.rs"]),
     // A probe's own group, whose leader is reaped after it.
     ("kill_process_group", &["src/sys/watch_group.rs"]),
     ("kill_process", &[]),
@@ -132,8 +136,8 @@ const SIGNALLING: &[(&str, &[&str])] = &[
     ("sigqueue", &[]),
     ("SYS_rt_sigqueueinfo", &[]),
     ("SYS_rt_tgsigqueueinfo", &[]),
-    // A process that ends itself, in tests.
-    ("raise", &["src/sys/kill_point.rs"]),
+    // A process that ends or stops itself.
+    ("raise", &["src/sys/kill_point.rs", "src/sys/signals.rs"]),
     ("start_kill", &[]),
     ("kill_on_drop", &[]),
     ("F_SETOWN", &[]),

@@ -10,7 +10,7 @@ use crate::cage::guard::is_machinery;
 use crate::cage::life::{Cage, Depth};
 use crate::cage::world::World;
 use crate::domain::{FoundBy, Mark, ProcId, UnitName};
-use crate::sys::proc::{self, Stat};
+use crate::sys::proc::Stat;
 
 /// Tells what of the stack runs, as it is now.
 #[derive(Clone)]
@@ -89,9 +89,7 @@ pub fn unheld() -> Vec<i32> {
 /// stray of a service, and what another stack holds is its own.
 fn holders(world: &World) -> Vec<ProcId> {
     let line: Vec<ProcId> = world.own_line().iter().filter_map(Stat::id).collect();
-    let words =
-        |pid: i32| proc::argv(pid).iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
-    let holds = |stat: &&Stat| is_machinery(stat.pid, &words(stat.pid));
+    let holds = |stat: &&Stat| is_machinery(stat.pid);
     world.all().filter(holds).filter_map(Stat::id).filter(|id| !line.contains(id)).collect()
 }
 

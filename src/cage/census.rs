@@ -45,8 +45,9 @@ pub(super) fn gather(net: &Net<'_>, world: &mut World, depth: Depth) -> Vec<Memb
     }
     all.descend();
     if depth == Depth::Full {
+        let shared: BTreeSet<i32> = net.lives.iter().filter_map(|cage| cage.shared_session).collect();
         // A session may lead to a process whose children have opened sessions of their own.
-        while all.add_sessions() {
+        while all.add_sessions(&shared) {
             all.descend();
         }
     }
@@ -135,8 +136,8 @@ impl Gathering<'_> {
     }
 
     /// Adds the sessions that are wholly ours; says whether anyone was added.
-    fn add_sessions(&mut self) -> bool {
-        let ours = self.sessions();
+    fn add_sessions(&mut self, shared: &BTreeSet<i32>) -> bool {
+        let ours = self.sessions(shared);
         // Whoever has a proof of its own keeps it: nobody is proven by the session that it itself proves.
         let inside = |stat: &Stat| {
             let id = stat.id().filter(|id| !self.found.contains_key(id))?;
@@ -152,9 +153,10 @@ impl Gathering<'_> {
     /// A number is safe while a proven member lives in the session: the kernel cannot give it away. But a member that
     /// has not opened its session yet still stands in its keeper's, and a copied mark may stand in a user's: so the
     /// session's own first process must be a member, or dead.
-    fn sessions(&mut self) -> BTreeMap<i32, Option<UnitName>> {
+    fn sessions(&mut self, shared: &BTreeSet<i32>) -> BTreeMap<i32, Option<UnitName>> {
         let line = self.world.own_line().to_vec();
-        let mut foreign: BTreeSet<i32> = line.iter().map(|stat| stat.sid).collect();
+        let mut foreign = shared.clone();
+        foreign.extend(line.iter().map(|stat| stat.sid));
         let holders: Vec<ProcId> = self.holders.iter().copied().collect();
         foreign.extend(holders.into_iter().filter_map(|id| self.world.alive(id).map(|stat| stat.sid)));
         let mut ours = BTreeMap::new();

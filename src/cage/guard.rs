@@ -52,7 +52,7 @@ impl Guard {
             kernel: member.stat.kernel,
             myself: line.first().and_then(proc::Stat::id) == Some(member.id),
             ancestor: in_line(member.id) || self.spared.contains(&member.id),
-            machinery: is_machinery(pid, &words),
+            machinery: is_named_machinery(pid, &words),
             ending_machinery: self.ending_machinery,
             other_stack: belongs == Belongs::Another,
             session_of_ancestor: line.iter().any(|stat| stat.sid == member.stat.sid),
@@ -99,7 +99,14 @@ fn still_holds(member: &Member) -> bool {
 }
 
 /// Whether it is a keeper or supervisor: our own program, started under a name that no user types.
-pub(super) fn is_machinery(pid: i32, words: &[String]) -> bool {
+#[must_use]
+pub fn is_machinery(pid: i32) -> bool {
+    let words: Vec<String> = proc::argv(pid).iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    is_named_machinery(pid, &words)
+}
+
+/// The same, where its arguments are known.
+pub(super) fn is_named_machinery(pid: i32, words: &[String]) -> bool {
     // The shim of a container is the leader of a life, and a member as every other.
     let hidden = words.get(1).is_some_and(|word| word.starts_with("__") && word != "__container");
     if !hidden {

@@ -110,6 +110,8 @@ pub struct Cage {
     pub cgroup: Option<Leaf>,
     /// Every member ever seen, of this boot of the machine.
     pub ledger: BTreeSet<ProcId>,
+    /// A session that it shares with others: to be in it proves nothing, whoever leads it, and if nobody does any more.
+    pub shared_session: Option<i32>,
     /// Processes that must never be signalled whatever proof there is: the client that asked, and its ancestors.
     pub spared: BTreeSet<ProcId>,
     asked: BTreeSet<ProcId>,
@@ -156,7 +158,19 @@ impl Cage {
         leader: ProcId,
     ) -> Self {
         let (ledger, spared, asked) = (BTreeSet::from([leader]), BTreeSet::new(), BTreeSet::new());
-        Self { unit, life, mark, stack, keeper, leader, cgroup: None, ledger, spared, asked }
+        Self {
+            unit,
+            life,
+            mark,
+            stack,
+            keeper,
+            leader,
+            cgroup: None,
+            ledger,
+            shared_session: None,
+            spared,
+            asked,
+        }
     }
 
     /// Whether its keeper lives: then its tree is complete, and its `ECHILD` will be the proof of its end.

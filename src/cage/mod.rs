@@ -24,6 +24,7 @@ mod verify;
 mod world;
 
 pub use beside::{Beside, Running, unheld};
+pub use guard::is_machinery;
 pub use holder::{Claim, claim, holder, holders, is_engines, listening, listening_each};
 pub use inside::inside;
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
@@ -44,3 +45,13 @@ pub const ENV_STACK_ID: &str = "DEVSTACK_STACK_ID";
 pub const ENV_STACK: &str = "DEVSTACK_STACK";
 /// Environment variable with the manifest's directory, for people.
 pub const ENV_DIR: &str = "DEVSTACK_DIR";
+
+/// Variables that say whose process it is; never inherited from a caller.
+pub const MARKS: [&str; 6] = [
+    "DEVSTACK_LIFE",
+    "DEVSTACK_STACK",
+    "DEVSTACK_STACK_ID",
+    "DEVSTACK_DIR",
+    "DEVSTACK_SERVICE",
+    "NOTIFY_SOCKET",
+];

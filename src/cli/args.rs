@@ -1,5 +1,6 @@
 //! The command line as it may be written.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ For scripts:
   ls           Every stack of this user
 
 Run:
+  run          Run a one-off command; nothing of it is left behind
   exec         Run a command where a service runs
 
 Mend:
@@ -108,6 +110,7 @@ impl Cli {
             Verb::Port(args) => Some(&args.place),
             Verb::Url(args) => Some(&args.place),
             Verb::Exec(args) => Some(&args.place),
+            Verb::Run(args) => Some(&args.place),
             Verb::Sweep(args) => Some(&args.place),
             Verb::Doctor(args) => Some(&args.place),
             Verb::Init(args) => Some(&args.place),
@@ -172,6 +175,8 @@ pub enum Verb {
     Url(UrlArgs),
     /// Run a command where a service runs (its exit code is passed on)
     Exec(ExecArgs),
+    /// Run a one-off command; nothing of it is left behind (its exit code is passed on)
+    Run(RunArgs),
     /// Find strays, show the evidence for each, end them (exit code 6: something survived)
     #[command(visible_alias = "cleanup")]
     Sweep(SweepArgs),
@@ -215,6 +220,7 @@ impl Verb {
             | Self::Url(_)
             | Self::Exec(_)
             | Self::Init(_)
+            | Self::Run(_)
             | Self::Check(_)
             | Self::Completions(_) => false,
         }
@@ -532,6 +538,35 @@ pub struct SweepArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `devstack run`
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The manifest.
+    #[command(flatten)]
+    pub place: Place,
+    /// What it is called [default: the first words of the command]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// End it when it takes longer (exit code 124)
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// First bring this service up, with what it needs; it is left running (repeatable)
+    #[arg(long, value_name = "SVC")]
+    pub with: Vec<UnitName>,
+    /// Set a variable, or pass on the one of this name (repeatable)
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Fail at once (exit code 7) where as many jobs run as may
+    #[arg(long)]
+    pub no_wait: bool,
+    /// No line at the end
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = false)]
+    pub command: Vec<OsString>,
 }
 
 /// `devstack doctor`

@@ -72,6 +72,14 @@ pub enum CliError {
         /// By what it is known to run.
         found: String,
     },
+    /// As many jobs run as may, and it was not to be waited for.
+    #[error("no place for another job")]
+    NoPlace {
+        /// How many may run at a time.
+        places: u32,
+        /// Those that run, each with its number.
+        running: Vec<String>,
+    },
     /// The supervisor ended while the command waited for it.
     #[error("the supervisor died")]
     SupervisorDied {
@@ -231,7 +239,7 @@ impl CliError {
             Self::Manifest { .. } => Code::Manifest,
             Self::NoSuchService { .. } | Self::NoSuchPort { .. } => Code::NoSuchService,
             Self::NotRunning { .. } => Code::NotRunning,
-            Self::Held { .. } => Code::Held,
+            Self::Held { .. } | Self::NoPlace { .. } => Code::Held,
             Self::NoEngine { trouble, .. } => of_trouble(trouble),
             Self::NotPermitted { .. } => Code::NotPermitted,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Code::NotPermitted,
@@ -288,6 +296,7 @@ impl CliError {
             Self::NotUp { report, dir } => not_up(report, dir),
             Self::Before(error) => error.problems(),
             Self::Unit { unit, failure } => vec![of_failure(unit, failure, "")],
+            Self::NoPlace { places, running } => vec![no_place(*places, running)],
             Self::Usage(_)
             | Self::NoManifest { .. }
             | Self::NoSuchService { .. }
@@ -517,6 +526,12 @@ fn not_up(report: &UpReport, dir: &str) -> Vec<Problem> {
         problems.push(problem.saw("not ready", names).hint("devstack status"));
     }
     problems
+}
+
+fn no_place(places: u32, running: &[String]) -> Problem {
+    Problem::new("DS057", format!("no place for another job: {places} may run at a time"))
+        .saw("running", running.join(", "))
+        .hint("without --no-wait it waits in line; `limits.jobs` in the manifest says how many")
 }
 
 /// The known name that was most likely meant.

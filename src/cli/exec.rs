@@ -121,7 +121,7 @@ fn environment(unit: &UnitPlan, stack: &StackFile, dir: &Path) -> BTreeMap<OsStr
 }
 
 /// `NAME=value`, or `NAME` for the value that it has here.
-fn variable(entry: &str) -> Option<(OsString, OsString)> {
+pub(super) fn variable(entry: &str) -> Option<(OsString, OsString)> {
     match entry.split_once('=') {
         Some((name, value)) => Some((name.into(), value.into())),
         None => Some((entry.into(), std::env::var_os(entry)?)),
@@ -172,7 +172,7 @@ fn words(container: &ContainerPlan, args: &ExecArgs, tty: bool) -> Vec<String> {
     words
 }
 
-fn not_run(program: &str, path: &str, error: &io::Error) -> CliError {
+pub(super) fn not_run(program: &str, path: &str, error: &io::Error) -> CliError {
     let program = program.to_owned();
     // A directory of PATH that may not be entered makes the kernel say "not permitted" of what is nowhere.
     let is_unseen = error.kind() == io::ErrorKind::PermissionDenied

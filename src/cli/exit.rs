@@ -45,6 +45,8 @@ pub enum Code {
     NotFound,
     /// Ended by this signal.
     Signal(Signal),
+    /// The command's own.
+    Command(u8),
 }
 
 /// The table as `--help` shows it.
@@ -82,6 +84,7 @@ impl Code {
             Self::Before => 125,
             Self::NotExecutable => 126,
             Self::NotFound => 127,
+            Self::Command(code) => code,
             Self::Signal(signal) => u8::try_from(128 + signal.number()).unwrap_or(u8::MAX),
         }
     }

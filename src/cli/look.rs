@@ -8,7 +8,7 @@ use super::exit::{CliError, Code};
 use super::logs::{self, LogsArgs, LogsError};
 use super::place::{Place, Stack};
 use crate::domain::WallTime;
-use crate::domain::{StackView, State, UnitName};
+use crate::domain::{StackView, State, UnitKind, UnitName};
 use crate::show::event::rfc3339;
 use crate::show::status::overall;
 use crate::show::{Door, json, ls, ps, status};
@@ -106,13 +106,18 @@ fn logs_error(error: LogsError) -> CliError {
 
 /// The view of the stack here; all at rest where it was never started.
 fn view(place: &Place, door: &Door) -> Result<StackView, CliError> {
-    if let Some(stack) = place.find()?
-        && stack.file.plan.is_some()
-    {
+    let stack = place.find()?;
+    if let Some(stack) = stack.as_ref().filter(|stack| stack.file.plan.is_some()) {
         return stack.view(door);
     }
     let plan = place.load(door)?.plan;
-    Ok(crate::supervisor::at_rest(&plan))
+    let mut view = crate::supervisor::at_rest(&plan);
+    if let Some(stack) = stack {
+        // No service was ever started; jobs need none.
+        let lives = stack.view(door)?.services.into_iter().filter(|unit| unit.kind == UnitKind::Job);
+        view.services.extend(lives);
+    }
+    Ok(view)
 }
 
 fn named<'a>(view: &'a StackView, name: &UnitName) -> Result<&'a crate::domain::UnitView, CliError> {

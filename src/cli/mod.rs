@@ -19,6 +19,7 @@ mod look;
 mod monitor;
 mod place;
 mod reach;
+mod run;
 mod setup;
 mod sweep;
 mod talk;
@@ -105,6 +106,7 @@ fn verb(cli: &Cli, door: &Door) -> Result<Code, CliError> {
         Verb::Port(args) => setup::port(&place, door, args),
         Verb::Url(args) => setup::url(&place, door, args),
         Verb::Exec(args) => exec::run(&place, door, args),
+        Verb::Run(args) => run::run(&place, door, cli, args),
         Verb::Sweep(args) => sweep::run(&place, door, args),
         Verb::Doctor(args) => doctor::run(&place, door, args),
         Verb::Init(args) => init::run(&place, door, args),

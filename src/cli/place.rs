@@ -320,6 +320,13 @@ fn where_it_listens(dir: StackDir) -> StackDir {
     runtime.map_or(dir.clone(), |runtime| StackDir { runtime, ..dir })
 }
 
+/// The directory that a command runs in: where it was called, or what `-C` says.
+pub(super) fn working_dir(cli: &Cli) -> Result<PathBuf, CliError> {
+    let failed = |source| CliError::Io { what: "the present directory".to_owned(), source };
+    let here = present_dir().map_err(failed)?;
+    Ok(cli.global.dir.as_ref().map_or(here.clone(), |dir| here.join(dir)))
+}
+
 /// The present directory; where it was deleted, what the shell calls it: a stack that ran there can be ended from there.
 fn present_dir() -> std::io::Result<PathBuf> {
     std::env::current_dir().or_else(|error| {

@@ -15,6 +15,8 @@ pub enum UnitKind {
     Service,
     /// Runs once; exit code 0 is success.
     Task,
+    /// A command that `devstack run` runs, and holds itself: it is only ever looked at and ended.
+    Job,
 }
 
 /// The state of a unit, in the words of the command line.
@@ -126,7 +128,7 @@ pub struct ProcessView {
 pub struct UnitView {
     /// Name in the manifest.
     pub name: UnitName,
-    /// Service or task.
+    /// Service, task or job.
     pub kind: UnitKind,
     /// State.
     pub state: State,
@@ -140,9 +142,9 @@ pub struct UnitView {
     pub leader: Option<ProcId>,
     /// Number of the leader.
     pub pid: Option<i32>,
-    /// Process group of the leader: the leader's own number.
+    /// Process group of the leader: the leader's own number, unless it is a job that shares its caller's.
     pub pgid: Option<i32>,
-    /// Session of the leader: the leader's own number.
+    /// Session of the leader: the leader's own number, unless it is a job that shares its caller's.
     pub sid: Option<i32>,
     /// How the last life ended.
     pub exit: Option<Exit>,

@@ -25,7 +25,7 @@ const STORM: Duration = Duration::from_millis(20);
 const REST: u32 = 20;
 
 #[derive(Debug)]
-pub(super) struct Census {
+pub(crate) struct Census {
     /// Those of the last look, ordered.
     known: Vec<ProcId>,
     /// Those of them that are in the ledger on disk.
@@ -38,19 +38,24 @@ pub(super) struct Census {
 }
 
 impl Census {
-    pub(super) fn starting_with(leader: ProcId, leaf: Option<Leaf>) -> Self {
+    pub(crate) fn starting_with(leader: ProcId, leaf: Option<Leaf>) -> Self {
         let (known, written) = (vec![leader], BTreeSet::from([leader]));
         let now = clock::moment();
         Self { known, written, leaf, interval: SHORTEST, due: now + SHORTEST, rested: now }
     }
 
+    /// How many processes the last look found.
+    pub(crate) fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// How long until the next look.
-    pub(super) fn wait(&self) -> Duration {
+    pub(crate) fn wait(&self) -> Duration {
         self.due.since(clock::moment())
     }
 
     /// A child has ended: others have probably come or gone with it.
-    pub(super) fn stirred(&mut self) {
+    pub(crate) fn stirred(&mut self) {
         // A cgroup sees births and ends by itself, and nobody is moved out of it by an end.
         if self.leaf.is_none() {
             self.interval = SHORTEST;
@@ -59,7 +64,7 @@ impl Census {
     }
 
     /// Looks, if it is time to.
-    pub(super) fn look_when_due(&mut self, record: &mut Record) {
+    pub(crate) fn look_when_due(&mut self, record: &mut Record) {
         let now = clock::moment();
         if now < self.due {
             return;

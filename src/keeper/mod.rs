@@ -7,10 +7,12 @@
 
 mod alone;
 mod census;
+mod ending;
 mod explain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hold;
+mod known;
 mod notify;
 mod nursery;
 mod output;
@@ -22,9 +24,14 @@ mod talk;
 use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 
+pub(crate) use census::Census;
+pub(crate) use ending::Ending;
+pub use known::{cage_of, leaf_of};
 pub use nursery::VARIABLE as NURSERY;
 pub use output::Output;
 pub use protocol::{FromKeeper, LogSpec, Spec};
+pub(crate) use record::Record;
+pub(crate) use talk::Talk;
 
 use crate::domain::Failure;
 use crate::sys::kill_point::{KillPoint, here};

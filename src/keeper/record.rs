@@ -7,32 +7,32 @@ use std::path::{Path, PathBuf};
 use crate::store::{RecordLine, Seal, is_given_up, private_file};
 
 #[derive(Debug)]
-pub(super) struct Record {
+pub(crate) struct Record {
     path: PathBuf,
     file: File,
     seal: Seal,
 }
 
 impl Record {
-    pub(super) fn open(path: &Path, seal: Seal) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, seal: Seal) -> io::Result<Self> {
         let file = private_file(OpenOptions::new().read(true).append(true), path)?;
         Ok(Self { path: path.to_owned(), file, seal })
     }
 
     /// Where it was removed and written anew by the supervisor, it goes on there.
-    pub(super) fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         if let Ok(renewed) = Self::open(&self.path, self.seal.clone()) {
             *self = renewed;
         }
     }
 
-    pub(super) fn append(&mut self, line: &RecordLine) -> io::Result<()> {
+    pub(crate) fn append(&mut self, line: &RecordLine) -> io::Result<()> {
         self.file.write_all(&line.to_bytes(&self.seal)?)
     }
 
     /// Appends the leader's line. Says no where another supervisor has given this life up before: it may have begun the
     /// next one already, so this one must not run.
-    pub(super) fn append_leader(&mut self, line: &RecordLine) -> io::Result<bool> {
+    pub(crate) fn append_leader(&mut self, line: &RecordLine) -> io::Result<bool> {
         self.append(line)?;
         let mut text = Vec::new();
         self.file.rewind()?;

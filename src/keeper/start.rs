@@ -22,7 +22,7 @@ use crate::store::log::LogWriter;
 use crate::sys::cgroup::Leaf;
 use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::signals::Signals;
-use crate::sys::spawn::{Launch, Waiting, fork};
+use crate::sys::spawn::{Launch, Manner, Waiting, fork};
 use crate::sys::users::{Identity, find, is_own};
 use crate::sys::{clock, mark, pipe, proc, reaper};
 
@@ -78,7 +78,7 @@ fn try_start(spec: &Spec) -> Result<(Hold, FromKeeper), Box<Failure>> {
     };
     let boot = clock::boot_id().unwrap_or_default();
     let pipe = pipe::identify(output.as_fd()).ok();
-    let line = RecordLine::Leader { boot, keeper, leader, output: pipe, at: clock::wall() };
+    let line = RecordLine::Leader { boot, keeper, leader, output: pipe, session: None, at: clock::wall() };
     match record.append_leader(&line) {
         Ok(true) => {}
         Ok(false) => return Err(abandon(waiting, &io::Error::other("another one has given this life up"))),
@@ -158,8 +158,7 @@ fn prepare(
         working_dir: CString::new(spec.working_dir.as_os_str().as_bytes())
             .map_err(|_| nul("working directory"))?,
         user: identity,
-        stdin: stdin.into(),
-        output: output.into(),
+        manner: Manner::Apart { stdin: stdin.into(), output: output.into() },
         read_end: Some(read_end.as_raw_fd()).filter(|_| pipe::OUTLIVES_ITS_READER),
         mark,
         cgroup: spec.cgroup.clone(),

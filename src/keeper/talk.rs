@@ -8,9 +8,9 @@ use super::FromKeeper;
 use crate::sys::{socket, users};
 
 #[derive(Debug)]
-pub(super) struct Talk {
-    pub(super) listener: UnixListener,
-    pub(super) peers: Vec<UnixStream>,
+pub(crate) struct Talk {
+    pub(crate) listener: UnixListener,
+    pub(crate) peers: Vec<UnixStream>,
     /// All lines so far: whoever comes later is told the same story.
     told: Vec<u8>,
     path: PathBuf,
@@ -18,12 +18,12 @@ pub(super) struct Talk {
 
 impl Talk {
     /// Listens for supervisors; none is there yet.
-    pub(super) fn listen(path: &Path) -> io::Result<Self> {
+    pub(crate) fn listen(path: &Path) -> io::Result<Self> {
         Ok(Self { listener: listen(path)?, peers: Vec::new(), told: Vec::new(), path: path.to_owned() })
     }
 
     /// Makes the socket anew, where it was swept away.
-    pub(super) fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         if !self.path.exists()
             && let Ok(renewed) = listen(&self.path)
         {
@@ -31,14 +31,14 @@ impl Talk {
         }
     }
 
-    pub(super) fn tell(&mut self, what: &FromKeeper) {
+    pub(crate) fn tell(&mut self, what: &FromKeeper) {
         let line = line_of(what);
         self.told.extend_from_slice(&line);
         self.peers.retain_mut(|peer| send(peer, &line));
     }
 
     /// Takes one new connection; `false` where there is none. Strangers are dropped.
-    pub(super) fn accept(&mut self) -> bool {
+    pub(crate) fn accept(&mut self) -> bool {
         let Ok((mut peer, _)) = self.listener.accept() else { return false };
         let known = socket::peer_uid(&peer).is_ok_and(|uid| uid == users::own_uid() || uid == 0);
         if known && peer.set_nonblocking(true).is_ok() && send(&mut peer, &self.told) {
@@ -48,7 +48,7 @@ impl Talk {
     }
 
     /// A peer has said something (nobody has to) or is gone. The last one first: indices must stay true.
-    pub(super) fn hear(&mut self, index: usize) {
+    pub(crate) fn hear(&mut self, index: usize) {
         let mut ignored = [0_u8; 256];
         let gone = match self.peers[index].read(&mut ignored) {
             Ok(count) => count == 0,

@@ -332,6 +332,7 @@ impl Unit {
         match self.plan.kind {
             // A task's gate is its exit with 0.
             UnitKind::Task => Phase::Gating { run, deadline, probes: Vec::new() },
+            UnitKind::Job => self.now_ready(run, turn),
             UnitKind::Service if self.plan.gate.is_empty() => self.now_ready(run, turn),
             UnitKind::Service => {
                 turn.act(Action::WatchGate { unit: self.plan.name.clone(), life: self.life });
@@ -358,7 +359,7 @@ impl Unit {
     /// Ends all probes, where there are any: called while its plan is still that of the life.
     pub(super) fn unwatch(&self, run: Run, turn: &mut Turn) {
         let watched = match (self.plan.kind, run.ready) {
-            (UnitKind::Task, _) => false,
+            (UnitKind::Task | UnitKind::Job, _) => false,
             (UnitKind::Service, None) => !self.plan.gate.is_empty(),
             (UnitKind::Service, Some(_)) => self.plan.health.is_some(),
         };

@@ -63,7 +63,7 @@ pub(super) fn after(death: Death, plan: &UnitPlan, deaths: &mut Deaths) -> Next 
         || death.breach.as_ref().is_some_and(|breach| breach.action == OnBreach::Restart);
     if by_itself && death.exit.is_success() {
         match (plan.kind, plan.restart) {
-            (UnitKind::Task, _) => return Next::Complete,
+            (UnitKind::Task | UnitKind::Job, _) => return Next::Complete,
             (UnitKind::Service, RestartPolicy::Always) => {}
             // `on-failure` does not restart a clean exit (as systemd); before it was ready it is a failure all the same.
             (UnitKind::Service, RestartPolicy::No | RestartPolicy::OnFailure { .. }) => {

@@ -4,13 +4,16 @@ use super::Stack;
 use super::order::{Holds, holds};
 use super::unit::{Fault, Phase, ProbeState, Rest, Run, Unit};
 use super::{request, words};
-use crate::domain::{ContainerView, Failure, Health, Moment, State, UnitView, WallTime};
+use crate::domain::{ContainerView, Failure, Health, Moment, State, UnitKind, UnitView, WallTime};
 
 impl Stack {
     /// Each unit in start order, without its processes; `boot` is the wall time of `Moment(0)`.
     #[must_use]
     pub fn view(&self, now: Moment, boot: WallTime) -> Vec<UnitView> {
         let units = self.order.iter().filter_map(|name| self.units.get(name));
+        // A job that is over is nobody's concern any more: it is not started again.
+        let over = |unit: &Unit| unit.plan.kind == UnitKind::Job && matches!(unit.phase, Phase::Resting(_));
+        let units = units.filter(|unit| !over(unit));
         units.map(|unit| self.unit_view(unit, now, boot)).collect()
     }
 
@@ -81,7 +84,7 @@ impl Stack {
             }
             Some(_) | None => note,
         };
-        if unit.listed {
+        if unit.listed || unit.plan.kind == UnitKind::Job {
             return note;
         }
         let gone = "no longer in the manifest";

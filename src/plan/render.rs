@@ -94,6 +94,7 @@ impl Writer {
         let kind = match unit.kind {
             UnitKind::Service => "service",
             UnitKind::Task => "task",
+            UnitKind::Job => "job",
         };
         let mut fields = vec![field("type", self.text(kind))];
         if let Some(container) = &unit.container {

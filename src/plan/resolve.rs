@@ -58,6 +58,7 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         }
         return Err(problems);
     }
+    let environment = common.environment.clone();
     let mut plan = Plan {
         stack,
         dir: context.dir.clone(),
@@ -67,6 +68,7 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         sweep,
         monitor: watched,
         budgets,
+        environment,
         secrets: Secrets::default(),
     };
     plan.secrets = secrets.in_plan(&plan);

@@ -31,6 +31,9 @@ pub struct Plan {
     /// What it should take at most.
     #[serde(default, skip_serializing_if = "Budgets::is_default")]
     pub budgets: Budgets,
+    /// What the stack itself sets or (none) takes away, for jobs: each unit has it in its own. Never written down.
+    #[serde(skip)]
+    pub environment: Vec<(String, Option<String>)>,
     /// Secret values that stand in its texts; hidden wherever something is shown or written down for people.
     #[serde(default, skip_serializing_if = "Secrets::is_empty")]
     pub secrets: Secrets,

@@ -315,7 +315,7 @@ pub(super) fn dependency(
         None => Condition::Healthy,
     };
     let condition = match (asked, kind) {
-        (Condition::Completed, UnitKind::Service) => {
+        (Condition::Completed, UnitKind::Service | UnitKind::Job) => {
             let span = arrow.condition.as_ref().map_or(arrow.unit.span, |text| text.span);
             let message = format!("`{}` is a service, which does not complete", needed.name);
             let problem = Problem::at(Code::Contradiction, span, message).label(needed.at, "no task");
@@ -324,8 +324,8 @@ pub(super) fn dependency(
         }
         // A task is ready when it has ended with 0; to be healthy can mean nothing else.
         (Condition::Healthy | Condition::Completed, UnitKind::Task) => Condition::Completed,
-        (Condition::Healthy, UnitKind::Service) => Condition::Healthy,
-        (Condition::Started, UnitKind::Service | UnitKind::Task) => Condition::Started,
+        (Condition::Healthy, UnitKind::Service | UnitKind::Job) => Condition::Healthy,
+        (Condition::Started, UnitKind::Service | UnitKind::Task | UnitKind::Job) => Condition::Started,
     };
     Some(Dependency { unit: needed.name.clone(), condition })
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+pub mod job;
 pub mod json;
 pub mod json_usage;
 pub mod live;

@@ -89,6 +89,7 @@ pub fn unit(paint: &Paint, unit: &UnitView, now: WallTime) -> String {
         match unit.kind {
             UnitKind::Service => "service".to_owned(),
             UnitKind::Task => "task".to_owned(),
+            UnitKind::Job => "job".to_owned(),
         },
     );
     fact(

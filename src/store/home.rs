@@ -260,6 +260,12 @@ impl StackDir {
         self.runtime.join("api.sock")
     }
 
+    /// Where jobs wait for their turn.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.state.join("jobs")
+    }
+
     /// Where the keeper of a life listens.
     #[must_use]
     pub fn keeper_socket(&self, unit: &UnitName, life: Life) -> PathBuf {

@@ -66,6 +66,9 @@ pub enum RecordLine {
         /// The pipe of its output.
         #[serde(default)]
         output: Option<PipeId>,
+        /// The session that it shares with its caller: nobody is a member for being in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<i32>,
         /// When.
         at: WallTime,
     },
@@ -121,6 +124,8 @@ pub struct LifeRecord {
     pub leader: Option<ProcId>,
     /// The pipe of its output.
     pub output: Option<PipeId>,
+    /// The session that it shares with its caller.
+    pub session: Option<i32>,
     /// When its code began to run.
     pub started_at: Option<WallTime>,
     /// Every member seen, the leader included.
@@ -280,6 +285,7 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
         keeper: None,
         leader: None,
         output: None,
+        session: None,
         started_at: None,
         members: BTreeSet::new(),
         notified: false,
@@ -294,12 +300,13 @@ pub(super) fn parse_record(dir: &StackDir, text: &[u8]) -> Option<LifeRecord> {
     for line in lines.into_iter().flatten() {
         match line {
             RecordLine::Intent(_) => {}
-            RecordLine::Leader { keeper, leader, output, at, .. } => {
+            RecordLine::Leader { keeper, leader, output, session, at, .. } => {
                 // It was too late, and never ran.
                 if given_up {
                     continue;
                 }
                 record.output = output;
+                record.session = session;
                 record.keeper = Some(keeper);
                 record.leader = Some(leader);
                 record.started_at = Some(at);

@@ -12,6 +12,7 @@ mod journal_reader;
 mod ledger;
 mod lock;
 pub mod log;
+mod queue;
 mod seal;
 mod starts;
 
@@ -27,5 +28,6 @@ pub use ledger::{
     read_doubted, read_record, read_records, remove_record,
 };
 pub use lock::Lock;
+pub use queue::{Queue, Standing, Ticket};
 pub use seal::Seal;
 pub use starts::Starts;

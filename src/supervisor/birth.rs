@@ -1,7 +1,6 @@
 //! The beginning of a life: intent on disk, cgroup, environment, then the keeper.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -12,7 +11,8 @@ use std::time::Duration;
 use super::containers::{EngineAt, leading, note_engine};
 use super::limits::own_ceiling;
 use super::nursery::{self, Nursery};
-use crate::domain::{Life, Mark, Pid, UnitName};
+use crate::cage;
+use crate::domain::{Life, Mark, Pid};
 use crate::engine::label;
 use crate::keeper::{LogSpec, Spec};
 use crate::machine::ENGINE_LAG;
@@ -20,18 +20,8 @@ use crate::plan::{CommandPlan, ContainerPlan, Probe, UnitPlan};
 use crate::shim::ShimSpec;
 use crate::store::{Intent, Seal, StackDir, StackFile, create_record};
 use crate::sys;
-use crate::sys::cgroup::{Bounds, Grounds, Leaf};
+use crate::sys::cgroup::{self, Bounds, Grounds, Leaf};
 use crate::sys::kill_point::{KillPoint, here};
-
-/// Variables that say whose process it is; never inherited from a caller.
-pub(super) const MARKS: [&str; 6] = [
-    "DEVSTACK_LIFE",
-    "DEVSTACK_STACK",
-    "DEVSTACK_STACK_ID",
-    "DEVSTACK_DIR",
-    "DEVSTACK_SERVICE",
-    "NOTIFY_SOCKET",
-];
 
 /// A life that was begun: its keeper runs and has been told nothing yet.
 pub(super) struct Birth {
@@ -76,7 +66,7 @@ pub(super) fn begin(
 ) -> io::Result<Birth> {
     let Ground { dir, stack, base, .. } = *ground;
     let mark = Mark::from_random(sys::random_bytes()?);
-    let name = format!("{}.{life}", leaf_name(&plan.name));
+    let name = cgroup::leaf_name(&plan.name, life);
     let cgroup = ground.cgroups.and_then(|parent| Leaf::create(parent, &name).ok());
     let mut cgroup = Fresh(cgroup);
     let mut bounds = FreshBounds(bounds(ground, plan, &name, cgroup.0.as_ref()));
@@ -233,7 +223,7 @@ pub(super) fn environment(
     mark: Option<&Mark>,
 ) -> Vec<(String, String)> {
     let mut all = base.clone();
-    for name in MARKS {
+    for name in cage::MARKS {
         all.remove(name);
     }
     all.extend(plan.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -247,7 +237,7 @@ pub(super) fn marked(
     plan: &UnitPlan,
     mark: Option<&Mark>,
 ) -> Vec<(String, String)> {
-    for name in MARKS.iter().filter(|_| plan.container.is_some()) {
+    for name in cage::MARKS.iter().filter(|_| plan.container.is_some()) {
         all.remove(*name);
     }
     let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
@@ -270,42 +260,4 @@ pub fn environment_beside(
     plan: &UnitPlan,
 ) -> Vec<(String, String)> {
     environment(stack, base, plan, None)
-}
-
-/// A unit's name as a cgroup's: never one of the kernel's own file names (`cgroup.procs`, `memory.max`), and never that of
-/// another unit: the second of two would run without a cgroup. No name holds a plus sign.
-fn leaf_name(name: &UnitName) -> String {
-    let text = name.as_str().replace(' ', "+");
-    if text.chars().count() <= LEAF_CHARS {
-        return format!("{LEAF_PREFIX}{text}");
-    }
-    let mut hash = DefaultHasher::new();
-    text.hash(&mut hash);
-    let begin: String = text.chars().take(LEAF_CHARS).collect();
-    format!("{LEAF_PREFIX}{begin}++{:016x}", hash.finish())
-}
-
-/// So much of a name is told by a cgroup's; with four bytes each they are still far from the 255 of a file name.
-const LEAF_CHARS: usize = 50;
-
-/// What the name of a life's cgroup begins with.
-pub(super) const LEAF_PREFIX: &str = "unit-";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_unit_has_a_cgroup_name_of_its_own() {
-        let name = |text: &str| leaf_name(&UnitName::parse(text).expect("a name"));
-        let long = "x".repeat(60);
-        let names =
-            ["a b", "a-b", "a.b", &long, &format!("{long}1"), &format!("{long}2"), &"ü".repeat(50)].map(name);
-        for (at, one) in names.iter().enumerate() {
-            assert!(!names[..at].contains(one), "{one} twice");
-        }
-        assert_eq!(name("a b"), "unit-a+b");
-        // The number of a life comes behind.
-        assert!(name(&"\u{10400}".repeat(100)).len() + ".4294967295".len() <= 255);
-    }
 }

@@ -15,7 +15,7 @@ use super::orphans::Orphans;
 use super::performer::Performer;
 use super::sampler::Sampler;
 use crate::control::{Answers, Call, Views};
-use crate::domain::{ContainerState, ContainerStep, Moment, UnitView, WallTime};
+use crate::domain::{ContainerState, ContainerStep, Moment, UnitName, UnitView, WallTime};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
 use crate::plan::{Secrets, masked};
 use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
@@ -82,12 +82,29 @@ impl Driver {
         for event in taken.events {
             driver.step(event);
         }
-        if !taken.to_end.is_empty() {
-            // As was begun by the last supervisor, or by their keepers. Nobody waits for the answer.
-            let request = DownRequest { units: Some(taken.to_end), ..DownRequest::default() };
-            driver.step(Event::Requested { id: 0, request: Request::Down(request) });
-        }
+        // As was begun by the last supervisor, or by their keepers.
+        driver.end_unasked(taken.to_end);
         Ok(driver)
+    }
+
+    /// Ends units; nobody waits for the answer.
+    fn end_unasked(&mut self, units: Vec<UnitName>) {
+        if !units.is_empty() {
+            let request = DownRequest { units: Some(units), ..DownRequest::default() };
+            self.step(Event::Requested { id: 0, request: Request::Down(request) });
+        }
+    }
+
+    /// Ends jobs whose `devstack run` was killed.
+    fn end_leftovers(&mut self) {
+        let mut units = Vec::new();
+        for event in super::recover::enlist_jobs(&mut self.performer, false) {
+            if let Event::Adopted(adopted) = &event {
+                units.push(adopted.plan.name.clone());
+            }
+            self.step(event);
+        }
+        self.end_unasked(units);
     }
 
     /// The present view of all units, as it changes.
@@ -174,11 +191,17 @@ impl Driver {
                     return None;
                 }
                 self.ending = false;
+                self.end_leftovers();
                 Some(self.request(Request::Up(call.request), answers))
             }
             Call::Down(mut call, answers) => {
                 self.ending |= call.request.units.is_none();
                 self.performer.learn_end(&mut call);
+                if call.request.units.is_none() {
+                    for event in super::recover::enlist_jobs(&mut self.performer, true) {
+                        self.step(event);
+                    }
+                }
                 if let Some(units) = &mut call.request.units {
                     // Planned but never started: there is nothing of it to end, which is no mistake.
                     units.retain(|unit| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit));

@@ -8,9 +8,12 @@ use super::containers::{EngineAt, engines};
 use super::life::{Held, Key};
 use crate::cage::{self, Cage, Depth, Member, World};
 use crate::domain::{
-    ContainerState, ContainerStep, Health, Life, Pid, ProcessView, StackView, State, UnitView, WallTime,
+    ContainerState, ContainerStep, Health, Life, Mark, Pid, ProcessView, StackView, State, UnitKind,
+    UnitView, WallTime,
 };
 use crate::engine::{Container, Engine as _, Status, label};
+use crate::job;
+use crate::keeper::cage_of;
 use crate::plan::{Plan, UnitPlan};
 use crate::store::{LifeRecord, StackDir, StackFile, read_records};
 use crate::sys;
@@ -131,21 +134,12 @@ pub fn measured(dir: &StackDir, stack: &StackFile) -> io::Result<Vec<Measured>> 
     let records = read_records(dir)?.into_iter();
     let present = records.filter(|record| record.intent.boot == boot && !record.emptied);
     let one = |record: LifeRecord| {
-        let cage = cage_of(dir, &record, &stack.secret)?;
+        let cage = cage_of(dir, &stack.secret, &record)?;
         let state = super::containers::state_of(dir, &record.intent.plan.name, record.intent.life);
         let inside = state.and_then(|state| state.id.zip(state.pid.and_then(Pid::new)));
         Some(Measured { cage, inside })
     };
     Ok(present.filter_map(one).collect())
-}
-
-fn cage_of(dir: &StackDir, record: &LifeRecord, secret: &crate::domain::Mark) -> Option<Cage> {
-    let intent = &record.intent;
-    let (unit, mark) = (intent.plan.name.clone(), intent.mark.clone());
-    let mut cage = Cage::new(unit, intent.life, mark, secret.clone(), record.keeper, record.leader?);
-    cage.cgroup = super::recover::leaf_of(dir, record);
-    cage.ledger.extend(record.members.iter().copied());
-    Some(cage)
 }
 
 /// Containers that are looked for where no supervisor tells of them.
@@ -203,32 +197,53 @@ fn put_inside(unit: &mut UnitView, inside: Vec<ProcessView>) {
     unit.processes.extend(inside);
 }
 
+/// The jobs that run, of which no supervisor knows more than the ledger does.
+pub(super) fn jobs(dir: &StackDir, secret: &Mark, known: impl Fn(&Key) -> bool) -> Vec<UnitView> {
+    let Ok(boot) = sys::clock::boot_id() else { return Vec::new() };
+    let unknown = |record: &LifeRecord| !known(&(record.intent.plan.name.clone(), record.intent.life));
+    let records = read_records(dir).unwrap_or_default().into_iter();
+    let jobs = records.filter(|record| record.intent.plan.kind == UnitKind::Job && unknown(record));
+    let mut world = World::new();
+    let views = jobs.filter(|record| record.intent.boot == boot && !record.emptied);
+    dated(views.filter_map(|record| of_record(dir, &record, secret, "", &mut world)).collect())
+}
+
 fn of_record(
     dir: &StackDir,
     record: &LifeRecord,
-    secret: &crate::domain::Mark,
+    secret: &Mark,
     why: &str,
     world: &mut World,
 ) -> Option<UnitView> {
     let intent = &record.intent;
-    let cage = cage_of(dir, record, secret)?;
+    let cage = cage_of(dir, secret, record)?;
     let leader = cage.leader;
-    let members = cage.census(world, Depth::Full);
+    // Under its living keeper the tree is complete.
+    let held = job::is_held(dir, record) && cage.is_kept();
+    let members = cage.census(world, if held { Depth::Tree } else { Depth::Full });
     if members.is_empty() {
         return None;
     }
     let mut view = unit_at_rest(&intent.plan, intent.life);
-    view.state = match (record.ending, record.ready) {
+    let is_job = intent.plan.kind == UnitKind::Job;
+    view.state = match (record.ending, record.ready || is_job) {
         (true, _) => State::Stopping,
         (false, true) => State::Ready,
         (false, false) => State::Starting,
     };
-    view.note = Some(why.to_owned());
+    view.note = match (is_job, held) {
+        (true, true) => None,
+        (true, false) => Some("its `devstack run` was killed".to_owned()),
+        (false, _) => Some(why.to_owned()),
+    };
     view.exit = record.exit;
     view.started_at = record.started_at;
     let pid = leader.pid.get();
     view.leader = Some(leader);
     (view.pid, view.pgid, view.sid) = (Some(pid), Some(pid), Some(pid));
+    if let Some(stat) = members.iter().find(|member| member.id == leader).map(|member| &member.stat) {
+        (view.pgid, view.sid) = (Some(stat.pgid), Some(stat.sid));
+    }
     view.processes = members.iter().map(Member::view).collect();
     Some(view)
 }

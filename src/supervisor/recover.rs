@@ -6,7 +6,6 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::birth::LEAF_PREFIX;
 use super::containers::forget_life;
 use super::holder::PAUSE;
 use super::life::{Fact, Held, converse};
@@ -14,12 +13,15 @@ use super::limits::bounded;
 use super::performer::Performer;
 use super::recall::call_keeper;
 use crate::cage::Cage;
-use crate::domain::{Life, UnitName};
+use crate::domain::{Life, UnitKind, UnitName};
+use crate::job;
+use crate::keeper::{cage_of, leaf_of};
 use crate::machine::{Adopted, Event, Target};
+use crate::plan::UnitPlan;
 use crate::store::log::Position;
 use crate::store::{LifeRecord, StackDir, give_up, read_doubted, read_records, remove_record};
 use crate::sys;
-use crate::sys::cgroup::{Bounds, Leaf, stack_name};
+use crate::sys::cgroup::{Bounds, LEAF_PREFIX, Leaf, stack_name};
 use crate::sys::kill_point::{KillPoint, here};
 
 /// So long a keeper that was called may take to make its socket anew.
@@ -41,9 +43,16 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Taken> {
     forget_doubted(performer)?;
     for mut record in read_records(&performer.dir)? {
         performer.warnings.extend(record.warning());
+        // It holds its own tree; a `down` of the whole stack ends it.
+        if job::is_held(&performer.dir, &record) {
+            continue;
+        }
         let unit = record.intent.plan.name.clone();
-        let newest = last.entry(unit.clone()).or_default();
-        *newest = (*newest).max(record.intent.life);
+        // The numbers of jobs are the queue's.
+        if record.intent.plan.kind != UnitKind::Job {
+            let newest = last.entry(unit.clone()).or_default();
+            *newest = (*newest).max(record.intent.life);
+        }
         // Of another boot nothing can live, whatever its numbers say.
         let may_live = record.intent.boot == boot && !record.emptied;
         if may_live && record.leader.is_none() {
@@ -55,7 +64,7 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Taken> {
         }
         if let Some(event) = may_live.then(|| adopt(performer, &record)).flatten() {
             here(KillPoint::LifeAdopted);
-            if record.ending || record.intent.plan.ends_with_supervisor {
+            if record.ending || ends_with_its_holder(&record.intent.plan) {
                 to_end.push(unit);
             }
             let key = (record.intent.plan.name.clone(), record.intent.life);
@@ -80,6 +89,33 @@ pub(super) fn take_over(performer: &mut Performer) -> io::Result<Taken> {
     Ok(Taken { events, to_end })
 }
 
+/// Whether it is ended rather than taken over.
+fn ends_with_its_holder(plan: &UnitPlan) -> bool {
+    plan.ends_with_supervisor || plan.kind == UnitKind::Job
+}
+
+/// Takes over jobs that are not known yet: all of them, to be ended with the stack, or only those whose `devstack run` was
+/// killed.
+pub(super) fn enlist_jobs(performer: &mut Performer, all: bool) -> Vec<Event> {
+    let Ok(boot) = sys::clock::boot_id() else { return Vec::new() };
+    let records = read_records(&performer.dir).unwrap_or_default();
+    let mut events = Vec::new();
+    for mut record in records.into_iter().filter(|record| record.intent.plan.kind == UnitKind::Job) {
+        let key = (record.intent.plan.name.clone(), record.intent.life);
+        let known = performer.lives.borrow().contains_key(&key);
+        let spared = !all && job::is_held(&performer.dir, &record);
+        if known || spared || record.intent.boot != boot || record.emptied {
+            continue;
+        }
+        if record.leader.is_none() {
+            // It is about to begin, and must not begin in a stack that has ended.
+            record = give_up(&performer.dir, &record.intent).ok().flatten().unwrap_or(record);
+        }
+        events.extend(adopt(performer, &record));
+    }
+    events
+}
+
 /// Lines that are not this stack's own word are told (`down` names the processes that they name), never believed.
 fn forget_doubted(performer: &mut Performer) -> io::Result<()> {
     let doubted = read_doubted(&performer.dir)?;
@@ -96,12 +132,6 @@ fn forget_doubted(performer: &mut Performer) -> io::Result<()> {
     }
     performer.doubted = doubted.named;
     Ok(())
-}
-
-/// The life's cgroup, if it is still there and lies where this stack makes them.
-pub(super) fn leaf_of(dir: &StackDir, record: &LifeRecord) -> Option<Leaf> {
-    let (path, inode) = record.intent.cgroup.as_ref()?;
-    is_made_here(dir, path).then(|| Leaf::reopen(path, *inode))?
 }
 
 /// What the kernel holds the life to, as far as it is still there.
@@ -144,17 +174,8 @@ fn reach(record: &LifeRecord) -> Option<UnixStream> {
 fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
     let intent = &record.intent;
     let key = (intent.plan.name.clone(), intent.life);
-    let leader = record.leader?;
-    let mut cage = Cage::new(
-        key.0.clone(),
-        key.1,
-        intent.mark.clone(),
-        performer.stack.secret.clone(),
-        record.keeper,
-        leader,
-    );
-    cage.cgroup = leaf_of(&performer.dir, record);
-    cage.ledger.extend(record.members.iter().copied());
+    let cage = cage_of(&performer.dir, &performer.stack.secret, record)?;
+    let leader = cage.leader;
     let socket = reach(record);
     if socket.is_none() && cage.is_empty_in(performer.looks.borrow_mut().agreeing_since(performer.since)) {
         return None;

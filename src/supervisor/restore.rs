@@ -44,7 +44,9 @@ impl Performer {
         if let Some(keeper) = cage.keeper {
             let (boot, leader, at) = (clock::boot_id()?, cage.leader, clock::wall());
             let output = held.spare_output.as_ref().and_then(|pipe| pipe::identify(pipe.as_fd()).ok());
-            append_record(&record, &seal, &RecordLine::Leader { boot, keeper, leader, output, at })?;
+            let session = cage.shared_session;
+            let told = RecordLine::Leader { boot, keeper, leader, output, session, at };
+            append_record(&record, &seal, &told)?;
         }
         for member in &cage.ledger {
             append_record(&record, &seal, &RecordLine::Member(*member))?;

@@ -6,9 +6,10 @@ use std::io;
 use regex::Regex;
 
 use super::holder::holder;
-use super::recover::leaf_of;
-use crate::cage::{self, Beside, Cage, Running, StackFacts};
-use crate::domain::{Ended, Mark, ProcId, Trace};
+use crate::cage::{self, Beside, Running, StackFacts};
+use crate::domain::{Ended, Mark, ProcId, Trace, UnitKind};
+use crate::job;
+use crate::keeper::cage_of;
 use crate::plan::{SweepPlan, SweepScope};
 use crate::store::{LifeRecord, StackDir, StackFile, read_doubted, read_records};
 use crate::sys::{clock, proc};
@@ -70,8 +71,8 @@ pub(super) fn beside(
     spared: BTreeSet<ProcId>,
 ) -> StackFacts {
     let (at, secret) = (dir.clone(), stack.secret.clone());
-    let over = recorded(dir).unwrap_or_default().into_iter().filter(|record| !runs_on(record));
-    let lives = over.filter_map(|record| cage_of(dir, &record, &stack.secret)).collect();
+    let over = recorded(dir).unwrap_or_default().into_iter().filter(|record| !runs_on(dir, record));
+    let lives = over.filter_map(|record| cage_of(dir, &stack.secret, &record)).collect();
     let beside = Some(Beside::new(move || running(&at, &secret)));
     StackFacts { lives, beside, ..facts(stack, sweep, spared) }
 }
@@ -83,7 +84,7 @@ fn dead(
     sweep: &SweepPlan,
     spared: BTreeSet<ProcId>,
 ) -> io::Result<StackFacts> {
-    let lives = recorded(dir)?.iter().filter_map(|record| cage_of(dir, record, &stack.secret)).collect();
+    let lives = recorded(dir)?.iter().filter_map(|record| cage_of(dir, &stack.secret, record)).collect();
     let doubted = read_doubted(dir)?.named;
     Ok(StackFacts { lives, doubted, ..facts(stack, sweep, spared) })
 }
@@ -108,9 +109,9 @@ fn running(dir: &StackDir, secret: &Mark) -> io::Result<Running> {
     let mut running = Running::default();
     // Probes and stop commands are its children, and so is what a keeper that was killed has left.
     running.roots.extend(holder(dir).filter(|holder| holder.is_supervisor).map(|holder| holder.id));
-    for record in recorded(dir)?.into_iter().filter(runs_on) {
+    for record in recorded(dir)?.into_iter().filter(|record| runs_on(dir, record)) {
         running.roots.extend(record.keeper.filter(|keeper| proc::is_alive(*keeper)));
-        match cage_of(dir, &record, secret) {
+        match cage_of(dir, secret, &record) {
             Some(cage) => running.lives.push(cage),
             None => running.unborn.push((record.intent.plan.name, record.intent.mark)),
         }
@@ -127,18 +128,9 @@ fn recorded(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
 }
 
 /// Whether a recorded life goes on beside a sweep: a service whose keeper was killed is watched by its supervisor, or
-/// taken over by the next one.
-fn runs_on(_record: &LifeRecord) -> bool {
-    true
-}
-
-fn cage_of(dir: &StackDir, record: &LifeRecord, secret: &Mark) -> Option<Cage> {
-    let intent = &record.intent;
-    let (unit, mark) = (intent.plan.name.clone(), intent.mark.clone());
-    let mut cage = Cage::new(unit, intent.life, mark, secret.clone(), record.keeper, record.leader?);
-    cage.cgroup = leaf_of(dir, record);
-    cage.ledger.extend(record.members.iter().copied());
-    Some(cage)
+/// taken over by the next one; a job whose `devstack run` was killed is nobody's any more.
+fn runs_on(dir: &StackDir, record: &LifeRecord) -> bool {
+    record.intent.plan.kind != UnitKind::Job || job::is_held(dir, record)
 }
 
 /// What people want to know of a process before it is ended. One that is gone by now is left out.

@@ -26,8 +26,9 @@ pub mod reaper;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod terminal;
 pub mod users;
 pub mod watch;
 pub mod watch_group;
 
-pub use own::{itself, leave_terminal, own_program, random_bytes, reap, take_exit, wait};
+pub use own::{itself, largest_child, leave_terminal, own_program, random_bytes, reap, take_exit, wait};

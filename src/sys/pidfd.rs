@@ -110,6 +110,13 @@ impl Pidfd {
     }
 }
 
+/// Waits until one of these processes has ended.
+pub fn wait_any(processes: &[Pidfd]) {
+    let mut fds: Vec<_> = processes.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
+    // A wait that was interrupted is a look too early, which does no harm.
+    let _ = poll(&mut fds, None);
+}
+
 /// Waits for the end of a child that was not reaped yet (so its number is its own), at most so long.
 pub(super) fn await_child(child: Pid, patience: Duration) {
     let Ok(fd) = os::open(child) else { return };

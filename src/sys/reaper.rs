@@ -43,6 +43,25 @@ pub fn ended() -> io::Result<Reaped> {
     }
 }
 
+/// Whether this child has just been stopped, and by which signal; each stop is told once.
+#[must_use]
+pub fn stopped(child: Pid) -> Option<Signal> {
+    // SAFETY: all fields are plain data, for which zero is a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let id = libc::id_t::try_from(child.get()).ok()?;
+    // SAFETY: the structure is a local that outlives the call.
+    let result = unsafe { libc::waitid(libc::P_PID, id, &raw mut info, libc::WSTOPPED | libc::WNOHANG) };
+    // SAFETY: filled by `waitid`, or left zero where it was not stopped.
+    let (pid, signal) = unsafe { (info.si_pid(), info.si_status()) };
+    (result == 0 && pid == child.get()).then(|| Signal::from_number(signal))
+}
+
+/// Makes a child the first of a group of its own; it may have done so itself by now.
+pub fn lead_own_group(child: Pid) {
+    // SAFETY: numbers only.
+    unsafe { libc::setpgid(child.get(), child.get()) };
+}
+
 /// Reaps a child that has [`ended`].
 pub fn reap(child: Pid) {
     // SAFETY: no status is asked for; a number that is not a child's is answered with ECHILD.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::signals::{self, Blocked};
+use super::terminal::Group;
 use super::users::Identity;
 use crate::domain::Pid;
 
@@ -25,10 +26,8 @@ pub struct Launch {
     pub working_dir: CString,
     /// Whom it becomes.
     pub user: Option<Identity>,
-    /// Its standard input.
-    pub stdin: OwnedFd,
-    /// Its standard output and error.
-    pub output: OwnedFd,
+    /// How it stands to whoever starts it.
+    pub manner: Manner,
     /// The read end of its output, which it keeps beside the write end: while it lives, the pipe does.
     pub read_end: Option<RawFd>,
     /// A descriptor that it keeps.
@@ -43,11 +42,30 @@ pub struct Launch {
     pub descriptors: Option<u64>,
 }
 
+/// How a child stands to whoever starts it.
+#[derive(Debug)]
+pub enum Manner {
+    /// As if nobody had: a session and streams of its own, no other descriptor, no signal ignored or held back.
+    Apart {
+        /// Its standard input.
+        stdin: OwnedFd,
+        /// Its standard output and error.
+        output: OwnedFd,
+    },
+    /// As if this process's own caller had: with that one's streams, descriptors and ignored signals.
+    Beside {
+        /// How it stands to the terminal.
+        group: Group,
+        /// Signals that this process has changed for itself.
+        changed: Vec<libc::c_int>,
+    },
+}
+
 /// What a child was doing when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Step {
-    /// A session of its own, its standard streams.
+    /// Its session or group, its standard streams.
     SetUp = 1,
     /// Becoming the user.
     User,
@@ -69,7 +87,8 @@ pub struct NotRun {
 /// A child that waits for the word to go. It ends by itself if this is dropped.
 #[derive(Debug)]
 pub struct Waiting {
-    /// Its number: not reaped yet, hence not given away. Its group and its session have the same number.
+    /// Its number: not reaped yet, hence not given away. Its group and its session have the same number, unless it stands
+    /// beside its caller.
     pub pid: Pid,
     /// Whether it was born in (or moved into) the cgroup asked for.
     pub in_cgroup: bool,
@@ -116,7 +135,7 @@ pub fn fork(launch: &Launch) -> io::Result<Waiting> {
     let blocked = Blocked::all();
     let (raw, mut in_cgroup) = fork_into(launch.cgroup.as_deref())?;
     if raw == 0 {
-        prepared.run();
+        prepared.run(&blocked);
     }
     drop(blocked);
     let pid = Pid::new(raw).ok_or_else(|| io::Error::other("a child has a strange number"))?;
@@ -211,7 +230,10 @@ impl<'a> Prepared<'a> {
                 .chain(null.clone())
                 .collect(),
             environment: launch.environment.iter().map(|text| text.as_ptr()).chain(null).collect(),
-            altered: signals::altered(),
+            altered: match &launch.manner {
+                Manner::Apart { .. } => signals::altered(),
+                Manner::Beside { changed, .. } => changed.clone(),
+            },
             wait: wait.as_raw_fd(),
             go: go.as_raw_fd(),
             tell: tell.as_raw_fd(),
@@ -219,8 +241,8 @@ impl<'a> Prepared<'a> {
     }
 
     /// The child. From here to the end: system calls only, no memory, no locks, no panics.
-    fn run(&mut self) -> ! {
-        let (step, errno) = self.set_up_and_execute();
+    fn run(&mut self, blocked: &Blocked) -> ! {
+        let (step, errno) = self.set_up_and_execute(blocked);
         let mut told = [0_u8; 5];
         told[0] = step as u8;
         told[1..].copy_from_slice(&errno.to_le_bytes());
@@ -231,7 +253,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    fn set_up_and_execute(&mut self) -> (Step, i32) {
+    fn set_up_and_execute(&mut self, blocked: &Blocked) -> (Step, i32) {
         if let Err(errno) = self.detach() {
             return (Step::SetUp, errno);
         }
@@ -254,23 +276,33 @@ impl<'a> Prepared<'a> {
         for signal in &self.altered {
             signals::reset(*signal);
         }
-        signals::unblock_all();
+        match self.launch.manner {
+            Manner::Apart { .. } => signals::unblock_all(),
+            Manner::Beside { .. } => blocked.lift(),
+        }
         (Step::Exec, self.execute())
     }
 
     fn detach(&self) -> Result<(), i32> {
         let launch = self.launch;
-        let (stdin, output) = (launch.stdin.as_raw_fd(), launch.output.as_raw_fd());
         // SAFETY: numbers only; the descriptors are open and above 2.
-        unsafe {
+        let done = unsafe {
             libc::close(self.go);
-            if libc::setsid() < 0
-                || libc::dup2(stdin, 0) < 0
-                || libc::dup2(output, 1) < 0
-                || libc::dup2(output, 2) < 0
-            {
-                return Err(errno());
+            match &launch.manner {
+                Manner::Apart { stdin, output } => {
+                    let (stdin, output) = (stdin.as_raw_fd(), output.as_raw_fd());
+                    libc::setsid() >= 0
+                        && libc::dup2(stdin, 0) >= 0
+                        && libc::dup2(output, 1) >= 0
+                        && libc::dup2(output, 2) >= 0
+                }
+                Manner::Beside { group: Group::Session, .. } => libc::setsid() >= 0,
+                Manner::Beside { group: Group::Own, .. } => libc::setpgid(0, 0) >= 0,
+                Manner::Beside { group: Group::Shared, .. } => true,
             }
+        };
+        if !done {
+            return Err(errno());
         }
         if let Some(most) = launch.descriptors {
             limit_descriptors(most);
@@ -278,7 +310,9 @@ impl<'a> Prepared<'a> {
         if let Some(most) = launch.open_files {
             forbid_descriptors(most);
         }
-        close_all_but_standard_on_exec();
+        if matches!(launch.manner, Manner::Apart { .. }) {
+            close_all_but_standard_on_exec();
+        }
         let mark = launch.mark.as_ref().map(AsRawFd::as_raw_fd);
         for kept in [mark, launch.read_end].into_iter().flatten() {
             // SAFETY: numbers only; the descriptors are open.

@@ -331,7 +331,9 @@ impl Judge {
             let plan = up.plan.units.iter().find(|plan| plan.name == *unit);
             let good = plan.zip(self.told.get(unit)).is_some_and(|(plan, told)| match plan.kind {
                 UnitKind::Task => told.exit == Some(Exit::Code(0)) && told.emptied,
-                UnitKind::Service => told.started.is_some() && told.exit.is_none() && is_ready(told, plan),
+                UnitKind::Service | UnitKind::Job => {
+                    told.started.is_some() && told.exit.is_none() && is_ready(told, plan)
+                }
             });
             if !good {
                 return Err(format!("{id}: {unit} is told ready and is not"));

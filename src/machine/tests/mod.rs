@@ -102,6 +102,7 @@ fn plan(units: &[UnitPlan]) -> Arc<Plan> {
         sweep: SweepPlan::default(),
         monitor: MonitorPlan::default(),
         budgets: Budgets::default(),
+        environment: Vec::new(),
         secrets: Secrets::default(),
     })
 }

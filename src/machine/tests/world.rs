@@ -314,8 +314,8 @@ impl World {
         let dies_after = match plan.kind {
             UnitKind::Task if rng.chance(8 * wild) => Some((rng.below(500), exit)),
             UnitKind::Task => Some((rng.below(500), Exit::Code(0))),
-            UnitKind::Service if rng.chance(15 * wild) => Some((rng.below(4000), exit)),
-            UnitKind::Service => None,
+            UnitKind::Service | UnitKind::Job if rng.chance(15 * wild) => Some((rng.below(4000), exit)),
+            UnitKind::Service | UnitKind::Job => None,
         };
         Habit {
             ready_after: (!rng.chance(4 * wild)).then(|| rng.below(800)),

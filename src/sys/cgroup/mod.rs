@@ -6,10 +6,12 @@
 
 mod bounds;
 mod leaf;
+mod name;
 mod place;
 
 pub use bounds::{Bounds, Controller, Ground, Grounds, OutOfMemory};
 pub use leaf::{Leaf, Remnant, clear, stack_name};
+pub use name::{LEAF_PREFIX, leaf_name};
 pub(super) use place::own_cgroups;
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 pub(super) use place::own_dirs;

@@ -1,0 +1,17 @@
+//! A one-off command as a job of a stack: `devstack run` is itself the keeper of its tree.
+//!
+//! What a keeper does for a service is done here for a command that stays with its caller: it has the caller's streams and
+//! terminal, and this process answers for it to the shell. One thread, one `poll`, no runtime.
+
+mod gauge;
+mod hold;
+mod leftovers;
+mod name;
+mod start;
+mod turn;
+
+pub use hold::{Left, Outcome, Why};
+pub use leftovers::{clear, is_held};
+pub use name::{name_of, unit_name};
+pub use start::{Order, Refused, run};
+pub use turn::{Turn, await_turn};
