@@ -13,6 +13,7 @@ pub mod engine;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod health;
+pub mod history;
 pub mod job;
 pub mod keeper;
 pub mod machine;

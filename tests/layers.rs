@@ -32,6 +32,8 @@ const TABLE: &[(&str, &[&str])] = &[
     // The requests that travel are the machine's.
     ("control", &["domain", "plan", "machine", "sys"]),
     ("show", &["domain"]),
+    // Reads nothing: it is handed the journal's lines.
+    ("history", &["domain", "plan", "machine", "store", "show"]),
     (
         "supervisor",
         &[
@@ -57,6 +59,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "shim",
             "control",
             "show",
+            "history",
             "supervisor",
         ],
     ),
@@ -67,7 +70,7 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that decide and never do: no runtime, file, socket, process or clock.
-const PURE: &[&str] = &["domain", "manifest", "plan", "machine", "show"];
+const PURE: &[&str] = &["domain", "manifest", "plan", "machine", "show", "history"];
 
 /// The part of `show` that touches the terminal: where text leaves the program, and what is redrawn on a terminal.
 const TERMINAL: &[&str] = &["src/show/door.rs", "src/show/live.rs", "src/show/progress.rs"];

@@ -12,6 +12,7 @@
 mod bare;
 mod containers;
 mod crowd;
+mod events;
 mod look;
 mod monitor;
 mod parts;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 type Trouble = Box<dyn std::error::Error>;
 
 const USAGE: &str = "usage: scripts/bench [PART]... [OPTION]...
-parts: up down ps memory idle monitor logs crowd containers pitchfork (all of them where none is named)
+parts: up down ps memory idle monitor logs events crowd containers pitchfork (all of them where none is named)
   --runs N        runs for each figure, 10 where nothing is said
   --seconds N     length of the idle phase, 60
   --bytes N       size of the log, 500000000
@@ -78,8 +79,19 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Result<Wanted, String> {
-    const PARTS: [&str; 10] =
-        ["up", "down", "ps", "memory", "idle", "monitor", "logs", "crowd", "containers", "pitchfork"];
+    const PARTS: [&str; 11] = [
+        "up",
+        "down",
+        "ps",
+        "memory",
+        "idle",
+        "monitor",
+        "logs",
+        "events",
+        "crowd",
+        "containers",
+        "pitchfork",
+    ];
     let mut wanted = Wanted {
         parts: Vec::new(),
         runs: 10,

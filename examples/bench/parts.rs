@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::look::{self, Watched};
 use crate::report::{Goal, Report, Row, ms};
 use crate::stack::{Place, Shape, Stack};
-use crate::{Trouble, Wanted, bare, containers, crowd, monitor, pitchfork, tell};
+use crate::{Trouble, Wanted, bare, containers, crowd, events, monitor, pitchfork, tell};
 
 const LINE: u64 = 100;
 
@@ -30,6 +30,9 @@ pub(crate) fn measure(wanted: &Wanted) -> Result<bool, Trouble> {
     if wanted.part("logs") {
         logs(wanted, &place, &mut report, "one file", "4G", 2)?;
         logs(wanted, &place, &mut report, "files of 64 MB", "64M", 100)?;
+    }
+    if wanted.part("events") {
+        events::measure(wanted, &place, &mut report)?;
     }
     if wanted.part("crowd") {
         crowd::measure(wanted, &place, &mut report)?;

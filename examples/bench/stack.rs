@@ -163,6 +163,16 @@ impl<'a> Stack<'a> {
     }
 
     /// What `ps --json` says.
+    pub(crate) fn journal(&self) -> Result<PathBuf, Trouble> {
+        for stack in fs::read_dir(self.state())? {
+            let journal = stack?.path().join("journal.jsonl");
+            if journal.exists() {
+                return Ok(journal);
+            }
+        }
+        Err("no journal".into())
+    }
+
     pub(crate) fn view(&self) -> Result<View, Trouble> {
         let output = self.command(&["ps", "--json"]).stderr(Stdio::inherit()).output()?;
         Ok(View(serde_json::from_slice(&output.stdout)?))

@@ -10,6 +10,7 @@ use super::exit;
 use super::logs::LogsArgs;
 pub use super::when::{Since, duration, since};
 use crate::domain::UnitName;
+use crate::history::Kind;
 use crate::show::ColorChoice;
 
 /// Starts, watches and provably stops all the processes of a development stack.
@@ -396,9 +397,25 @@ pub struct EventsArgs {
     /// Only since then: 10m (ago), or 2025-11-20T14:03:22Z
     #[arg(long, value_name = "WHEN", value_parser = since)]
     pub since: Option<Since>,
+    /// Only until then
+    #[arg(long, value_name = "WHEN", value_parser = since, conflicts_with = "follow")]
+    pub until: Option<Since>,
     /// Only of this service (repeatable)
     #[arg(long = "service", value_name = "SVC")]
     pub services: Vec<UnitName>,
+    /// Only of this kind: signal, start, exit, health, request and others (repeatable, or with commas)
+    #[arg(long = "kind", value_name = "KIND", value_delimiter = ',')]
+    pub kinds: Vec<Kind>,
+    /// The last N of them
+    #[arg(short = 'n', long, value_name = "N")]
+    pub tail: Option<usize>,
+    /// Why this service is in its state
+    #[arg(long, value_name = "SVC")]
+    #[arg(conflicts_with_all = ["follow", "since", "until", "services", "kinds", "tail", "replay"])]
+    pub why: Option<UnitName>,
+    /// Play the journal through the machine: each decision, and whether what was recorded agrees
+    #[arg(long, conflicts_with_all = ["follow", "since", "until", "services", "kinds", "tail"])]
+    pub replay: bool,
     /// JSON, one event per line
     #[arg(long)]
     pub json: bool,

@@ -8,9 +8,9 @@ use super::args::{DownArgs, StopArgs};
 use super::exit::{CliError, Code};
 use super::place::{Place, Stack, block_on, caller, check_names};
 use super::reach::{self, Wake};
-use super::talk::{Ended, Interrupts, Source, follow};
+use super::talk::{Ended, Hangup, Interrupts, Source, follow};
 use super::{budget, volumes};
-use crate::control::{Answers, Call, Client, ClientError, DownCall, Lines};
+use crate::control::{Answers, Call, Client, ClientError, DownCall, Lines, Peer};
 use crate::domain::{DownReport, Excess, UnitName};
 use crate::engine::label;
 use crate::machine::{DownRequest, Reply};
@@ -24,6 +24,8 @@ use crate::supervisor::{self, Claim};
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct Wish {
+    /// The verb, for the journal.
+    verb: &'static str,
     services: Vec<UnitName>,
     force: bool,
     timeout: Option<Duration>,
@@ -39,15 +41,16 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// The whole stack, gracefully.
-    pub(super) fn whole() -> Self {
-        Self::default()
+    /// The whole stack, gracefully, for this verb.
+    pub(super) fn whole(verb: &'static str) -> Self {
+        Self { verb, ..Self::default() }
     }
 }
 
 impl From<&DownArgs> for Wish {
     fn from(args: &DownArgs) -> Self {
         Self {
+            verb: "down",
             services: args.services.clone(),
             force: args.force,
             timeout: args.timeout,
@@ -64,6 +67,7 @@ impl From<&DownArgs> for Wish {
 impl From<&StopArgs> for Wish {
     fn from(args: &StopArgs) -> Self {
         Self {
+            verb: "stop",
             services: args.services.clone(),
             force: args.force,
             timeout: args.timeout,
@@ -121,7 +125,8 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
         return Err(CliError::Told(Code::Failed));
     }
     let request = DownRequest { units, force: wish.force, grace: wish.timeout, strays: false };
-    let call = DownCall { request, plan: loaded.map(|loaded| loaded.plan), caller: caller() };
+    let verb = wish.verb.to_owned();
+    let call = DownCall { request, plan: loaded.map(|loaded| loaded.plan), caller: caller(), verb };
     let ended = block_on(end(stack, door, call, Verb::Down))??;
     match ended.reply {
         Reply::Down(report) => {
@@ -185,11 +190,12 @@ fn tell(
 
 /// Has it done by the supervisor, or does it where there is none, and follows it to its end.
 pub(super) async fn end(stack: Stack, door: &Door, call: DownCall, verb: Verb) -> Result<Ended, CliError> {
-    let mut interrupts = Interrupts::listen()?;
+    let mut interrupts = Interrupts::listen(Hangup::Outlive)?;
     let harder = DownCall {
         request: DownRequest { force: true, ..call.request.clone() },
         plan: None,
         caller: call.caller.clone(),
+        verb: call.verb.clone(),
     };
     let (asked, progress) = (ask(&stack, door, &call, verb).await?, Progress::new(door, verb));
     let ended = match asked {
@@ -209,7 +215,7 @@ pub(super) async fn end(stack: Stack, door: &Door, call: DownCall, verb: Verb) -
                 let calls = inline.calls.clone();
                 let by_force = async |_, _| {
                     let answers = Answers { accepted: oneshot::channel().0, reply: oneshot::channel().0 };
-                    let _ = calls.send(Call::Down(Box::new(harder.clone()), answers));
+                    let _ = calls.send(Call::Down(Box::new(harder.clone()), Peer::own(), answers));
                 };
                 follow(Source::Inline(inline), &mut interrupts, progress, by_force).await
             });

@@ -19,6 +19,7 @@ mod look;
 mod monitor;
 mod place;
 mod reach;
+mod reload;
 mod run;
 mod setup;
 mod sweep;
@@ -52,6 +53,11 @@ pub fn run() -> ExitCode {
         && word == "__supervise"
     {
         return supervise(state, runtime);
+    }
+    if let [word, manifest] = words.as_slice()
+        && word == supervisor::RELOAD
+    {
+        return reload::run(manifest);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -8,7 +8,7 @@ use super::args::MonitorArgs;
 use super::exit::{CliError, Code};
 use super::place::{Place, Stack, block_on};
 use super::reach::{self, Wake};
-use super::talk::Interrupts;
+use super::talk::{Hangup, Interrupts};
 use crate::control::Client;
 use crate::domain::{Alert, Budgets, Excess, LifeUsage, PastUsage, Signal, TotalUsage};
 use crate::plan::MonitorPlan;
@@ -62,7 +62,7 @@ async fn follow(
     interval: Duration,
     mut watch: Watch<'_>,
 ) -> Result<Code, CliError> {
-    let mut interrupts = Interrupts::listen()?;
+    let mut interrupts = Interrupts::listen(Hangup::Leave)?;
     if json
         && !past(stack, door).await?.into_iter().try_fold(true, |read, past| {
             let line = json_usage::past(&stack.file.name, &past)?;

@@ -159,7 +159,8 @@ impl Target {
         let ask = |beside: bool| {
             let units = beside.then(Vec::new);
             let request = DownRequest { units, force: args.force, grace: args.timeout, strays: beside };
-            let call = DownCall { request, plan: self.plan.clone(), caller: caller() };
+            let call =
+                DownCall { request, plan: self.plan.clone(), caller: caller(), verb: "sweep".to_owned() };
             block_on(end(stack.clone(), door, call, Verb::Sweep))?
         };
         let ended = match ask(self.outlook.runs && self.whose == Whose::Strays) {

@@ -12,6 +12,7 @@ use crate::machine::{Reply, RequestId};
 use crate::show::Progress;
 use crate::supervisor::Inline;
 use crate::sys::clock;
+use crate::sys::signals;
 
 /// A spinner turns so often.
 const SPIN: Duration = Duration::from_millis(100);
@@ -32,7 +33,7 @@ pub(super) enum Source {
 /// What the user wants in the middle of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interruption {
-    /// Ctrl-C or SIGTERM, the first time.
+    /// Ctrl-C, Ctrl-\\ or SIGTERM, the first time.
     First,
     /// And again.
     Again,
@@ -49,19 +50,31 @@ pub(super) struct Ended {
     pub(super) signal: Option<i32>,
 }
 
+/// What a terminal that closes (SIGHUP) means to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// It ends the command alone: what it asked for goes on.
+    Leave,
+    /// The same as Ctrl-C: the command stands for its stack.
+    Heed,
+    /// Nothing: the command has to come to its end.
+    Outlive,
+}
+
 /// The signals by which a user ends a command.
 pub(super) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    quit: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Interrupts {
     /// From here on these signals do not end this process.
     ///
     /// The third one ends it all the same, whatever it waits for: a supervisor that hangs must not hold a terminal.
-    pub(super) fn listen() -> std::io::Result<Self> {
-        let mut patience =
-            Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
+    pub(super) fn listen(hangup: Hangup) -> std::io::Result<Self> {
+        let mut patience = Self::open(hangup)?;
         tokio::spawn(async move {
             for _ in 0..2 {
                 patience.next().await;
@@ -69,14 +82,36 @@ impl Interrupts {
             let last = patience.next().await;
             std::process::exit(128 + last);
         });
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Self::open(hangup)
+    }
+
+    fn open(hangup: Hangup) -> std::io::Result<Self> {
+        // Whoever was started by `nohup` is meant to outlive its terminal.
+        let heeds = hangup == Hangup::Heed && !signals::is_ignored(libc::SIGHUP);
+        if hangup == Hangup::Outlive {
+            signals::ignore(&[libc::SIGHUP]);
+        }
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: if heeds { Some(signal(SignalKind::hangup())?) } else { None },
+        })
     }
 
     /// Waits for the next one; returns its number.
     pub(super) async fn next(&mut self) -> i32 {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => libc::SIGINT,
             _ = self.terminate.recv() => libc::SIGTERM,
+            _ = self.quit.recv() => libc::SIGQUIT,
+            () = hangup => libc::SIGHUP,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `up`, `start` and `restart`: make units run.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::exit::{CliError, Code};
 use super::load::Loaded;
 use super::place::{Place, Stack, block_on, caller, unit_names};
 use super::reach::{self, Wake};
-use super::talk::{Ended, Interruption, Interrupts, Source, follow};
+use super::talk::{Ended, Hangup, Interruption, Interrupts, Source, follow};
 use super::{budget, down, fallback, look};
 use crate::control::{CancelCall, Client, ClientError, UpCall};
 use crate::domain::{Failure, Signal, StackView, State, UnitName, UnitOutcome, UpReport, WallTime};
@@ -20,7 +21,7 @@ use crate::plan::{Plan, SelectError, select};
 use crate::show::progress::Verb;
 use crate::show::{Door, Progress, json, monitor, up};
 use crate::supervisor::{self, LaunchError};
-use crate::sys::clock;
+use crate::sys::{clock, signals};
 
 /// So many last lines of its log tell of a death.
 const LAST_LINES: usize = 10;
@@ -29,6 +30,8 @@ const LAST_LINES: usize = 10;
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the switches of the command line")]
 pub(super) struct Wish {
+    /// The verb, for the journal.
+    verb: &'static str,
     services: Vec<UnitName>,
     profiles: BTreeSet<String>,
     attach: bool,
@@ -41,9 +44,17 @@ pub(super) struct Wish {
     json: bool,
 }
 
+impl Wish {
+    /// What runs, by the manifest as it is now. One that does not come back takes none of the others with it.
+    pub(super) fn reload(services: Vec<UnitName>) -> Self {
+        Self { verb: "reload", services, keep: true, ..Self::default() }
+    }
+}
+
 impl From<&UpArgs> for Wish {
     fn from(args: &UpArgs) -> Self {
         Self {
+            verb: "up",
             services: args.services.clone(),
             profiles: args.profiles.iter().cloned().collect(),
             attach: args.attach,
@@ -60,13 +71,20 @@ impl From<&UpArgs> for Wish {
 
 impl From<&StartArgs> for Wish {
     fn from(args: &StartArgs) -> Self {
-        Self { services: args.services.clone(), timeout: args.timeout, json: args.json, ..Self::default() }
+        Self {
+            verb: "start",
+            services: args.services.clone(),
+            timeout: args.timeout,
+            json: args.json,
+            ..Self::default()
+        }
     }
 }
 
 impl From<&RestartArgs> for Wish {
     fn from(args: &RestartArgs) -> Self {
         Self {
+            verb: "restart",
             services: args.services.clone(),
             timeout: args.timeout,
             json: args.json,
@@ -138,7 +156,8 @@ async fn bring_up(
     recreate: bool,
     wish: &Wish,
 ) -> Result<(Ended, StackView), CliError> {
-    let mut interrupts = Interrupts::listen()?;
+    let hangup = if wish.attach { Hangup::Heed } else { Hangup::Leave };
+    let mut interrupts = Interrupts::listen(hangup)?;
     let recreate = match (recreate, wish.services.is_empty()) {
         (false, _) => Vec::new(),
         (true, true) => units.clone(),
@@ -158,6 +177,7 @@ async fn bring_up(
             .collect(),
         auto_ports: loaded.auto_ports,
         caller: caller(),
+        verb: wish.verb.to_owned(),
     };
     let lines = ask(stack, door, &call).await?;
     let progress = Progress::new(door, Verb::Up);
@@ -267,6 +287,7 @@ fn attach(
     let units = view.services.iter().map(|unit| unit.name.clone());
     let files = units.map(|unit| (unit.clone(), stack.dir.log(&unit))).collect();
     let colour = door.out.colours();
+    let on_terminal = std::io::stdout().is_terminal() && !signals::is_ignored(libc::SIGHUP);
     let (unread, reader_gone) = oneshot::channel();
     // It shows what is written while the stack ends, too; the end of this process ends it.
     std::thread::spawn(move || {
@@ -274,14 +295,15 @@ fn attach(
         let _ = unread.send(());
     });
     let interrupted = block_on(async {
-        let mut interrupts = Interrupts::listen()?;
+        let mut interrupts = Interrupts::listen(Hangup::Heed)?;
         tokio::select! {
             _ = interrupts.next() => Ok::<bool, CliError>(true),
             () = end_of(stack) => Ok(false),
-            _ = reader_gone => Ok(false),
+            // A terminal that closes is told twice, as a signal and as an error: either may come first.
+            _ = reader_gone => Ok(on_terminal),
         }
     })??;
-    if interrupted { down::run(place, door, &down::Wish::whole()) } else { Ok(Code::Done) }
+    if interrupted { down::run(place, door, &down::Wish::whole("up --attach")) } else { Ok(Code::Done) }
 }
 
 /// Waits until the stack's supervisor has ended.

@@ -38,6 +38,9 @@ pub struct UpCall {
     pub auto_ports: AutoPorts,
     /// The caller and its ancestors: never signalled.
     pub caller: Vec<ProcId>,
+    /// The verb of its command line, for the journal.
+    #[serde(default)]
+    pub verb: String,
 }
 
 /// End units.
@@ -49,6 +52,9 @@ pub struct DownCall {
     pub plan: Option<Plan>,
     /// The caller and its ancestors: never signalled.
     pub caller: Vec<ProcId>,
+    /// The verb of its command line, for the journal.
+    #[serde(default)]
+    pub verb: String,
 }
 
 /// Take a request back.

@@ -8,4 +8,4 @@ mod server;
 
 pub use api::{CancelCall, DownCall, Told, UpCall, Version};
 pub use client::{Client, ClientError, Lines};
-pub use server::{Answers, Call, Listener, Views, serve};
+pub use server::{Answers, Call, Listener, Peer, Views, serve};

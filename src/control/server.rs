@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Json, State};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Json, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::IncomingStream;
 use http_body_util::channel::{Channel, Sender};
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
@@ -33,9 +35,9 @@ pub type Views = watch::Receiver<Arc<Vec<UnitView>>>;
 #[derive(Debug)]
 pub enum Call {
     /// An `up`.
-    Up(Box<UpCall>, Answers),
+    Up(Box<UpCall>, Peer, Answers),
     /// A `down`.
-    Down(Box<DownCall>, Answers),
+    Down(Box<DownCall>, Peer, Answers),
     /// Take a request back.
     Cancel(CancelCall),
     /// Write down anew what is missing of the state; answered when it is done.
@@ -44,6 +46,33 @@ pub enum Call {
     View(oneshot::Sender<StackView>),
     /// What its lives took at the last looks.
     Usage(oneshot::Sender<Vec<PastUsage>>),
+}
+
+/// Who is at the other end of a connection, as the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The user who it runs as.
+    pub uid: u32,
+    /// Its process number.
+    pub pid: Option<i32>,
+}
+
+impl Peer {
+    /// This process itself.
+    #[must_use]
+    pub fn own() -> Self {
+        Self { uid: rustix::process::geteuid().as_raw(), pid: i32::try_from(std::process::id()).ok() }
+    }
+}
+
+impl Connected<IncomingStream<'_, Listener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
+        match stream.io().peer_cred() {
+            Ok(peer) => Self { uid: peer.uid(), pid: peer.pid() },
+            // Nobody is let in of whom the kernel did not tell; he may have gone since.
+            Err(_) => Self { pid: None, ..Self::own() },
+        }
+    }
 }
 
 /// Where the loop tells a request's number and its end.
@@ -79,7 +108,8 @@ pub async fn serve(
         .route("/v1/cancel", post(cancel))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(api);
-    axum::serve(listener, router).with_graceful_shutdown(ending).await
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).with_graceful_shutdown(ending).await
 }
 
 /// A listener that hangs up on every other user, whatever the socket's mode has become.
@@ -160,12 +190,20 @@ async fn watch_units(State(api): State<Api>) -> Response {
     lines(|sender| tell_changes(sender, api.views, std::future::pending()))
 }
 
-async fn up(State(api): State<Api>, Json(call): Json<UpCall>) -> Response {
-    ask(api, |answers| Call::Up(Box::new(call), answers)).await
+async fn up(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(call): Json<UpCall>,
+) -> Response {
+    ask(api, |answers| Call::Up(Box::new(call), peer, answers)).await
 }
 
-async fn down(State(api): State<Api>, Json(call): Json<DownCall>) -> Response {
-    ask(api, |answers| Call::Down(Box::new(call), answers)).await
+async fn down(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(call): Json<DownCall>,
+) -> Response {
+    ask(api, |answers| Call::Down(Box::new(call), peer, answers)).await
 }
 
 async fn cancel(State(api): State<Api>, Json(call): Json<CancelCall>) -> Response {

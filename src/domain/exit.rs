@@ -98,6 +98,8 @@ impl Signal {
     pub const CONT: Self = Self(libc::SIGCONT);
     /// What Ctrl-C sends.
     pub const INT: Self = Self(libc::SIGINT);
+    /// What Ctrl-\ sends.
+    pub const QUIT: Self = Self(libc::SIGQUIT);
 
     /// A signal by number, as a wait status gives it.
     #[must_use]

@@ -1,6 +1,7 @@
 //! The words of devstack: names, identities, times and views that every other module speaks in.
 
 mod alert;
+mod asker;
 mod budget;
 mod checkup;
 mod container;
@@ -18,6 +19,7 @@ mod view;
 mod visible;
 
 pub use alert::{Alert, Sign, Suspect};
+pub use asker::{Asker, Why};
 pub use budget::{Budgets, Excess, Remarks, SlowStart, far_slower};
 pub use checkup::{Area, Checkup, Finding, Fix, Grade, Promise};
 pub use container::{

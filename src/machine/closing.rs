@@ -184,7 +184,16 @@ impl DownWork {
         }
     }
 
-    fn covers(&self, name: &UnitName) -> bool {
+    /// The request that came last: whoever hardened a stop is asked about it.
+    pub(super) fn newest(&self) -> Option<RequestId> {
+        self.ids.last().map(|(id, _)| *id)
+    }
+
+    pub(super) fn is_stirred(&self) -> bool {
+        matches!(&self.stage, Stage::Sweeping(ladder) if ladder.is_stirred())
+    }
+
+    pub(super) fn covers(&self, name: &UnitName) -> bool {
         self.units.as_ref().is_none_or(|units| units.contains(name))
     }
 

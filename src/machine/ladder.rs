@@ -168,6 +168,11 @@ impl Ladder {
         }
     }
 
+    /// It stirred while the answer to the last `Ask` was outstanding.
+    pub(super) fn is_stirred(&self) -> bool {
+        matches!(self.rung, Rung::Asking { open: true, again: true })
+    }
+
     /// Climbs on where it is time. `true`: the last rung is passed and the target lives.
     #[must_use]
     pub(super) fn due(&mut self, turn: &mut Turn) -> bool {

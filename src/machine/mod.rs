@@ -2,8 +2,10 @@
 //!
 //! Read `boundary` (what can happen, what can be done), then `unit` and `phases` (one unit), `ladder` (how anything is
 //! ended), `request` and `closing` (an `up`, a `down`), and `stack`, which holds it all.
+//! `cause` says afterwards why something is being ended.
 
 mod boundary;
+mod cause;
 mod closing;
 mod ladder;
 mod limits;
@@ -21,5 +23,6 @@ mod view;
 mod words;
 
 pub use boundary::*;
+pub use cause::Cause;
 pub use stack::Stack;
 pub use unit::ENGINE_LAG;

@@ -95,6 +95,15 @@ impl Stack {
         self.units.get(unit).is_some_and(|unit| unit.life == *life && unit.is_sound())
     }
 
+    /// Whether a target has stirred while its last `Ask` was outstanding: it will be asked once more.
+    #[must_use]
+    pub fn is_stirred(&self, target: &Target) -> bool {
+        match target {
+            Target::Life { unit, .. } => self.units.get(unit).is_some_and(Unit::is_stirred),
+            Target::Strays => self.down.as_ref().is_some_and(DownWork::is_stirred),
+        }
+    }
+
     /// Every unit's last life, for the ledger of the next supervisor ([`Event::Remembered`]).
     #[must_use]
     pub fn lives(&self) -> Vec<(UnitName, Life)> {

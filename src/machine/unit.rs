@@ -315,6 +315,11 @@ impl Unit {
         matches!(&self.phase, Phase::Ready { checks, .. } if checks.bad == 0 && checks.health == Health::Healthy)
     }
 
+    /// See [`super::Stack::is_stirred`].
+    pub(super) fn is_stirred(&self) -> bool {
+        matches!(&self.phase, Phase::Ending(ending) if ending.ladder.is_stirred())
+    }
+
     /// Nothing will change by itself any more.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Resting(_) | Phase::Survived { .. })

@@ -1,7 +1,7 @@
 //! What a fuzzer throws at the ledger and the journal: files that anything may have happened to.
 
 use super::journal::Line;
-use super::journal_reader::Text;
+use super::journal_reader::{Text, read_line};
 use super::ledger::{RecordLine, parse_record};
 use super::{STATE_VERSION, StackDir, StackFile};
 
@@ -53,11 +53,13 @@ fn stack(dir: &StackDir, data: &[u8]) {
 /// The journal, read at once and as it grows.
 pub(crate) fn journal(data: &[u8]) {
     let mut at_once = Vec::new();
-    let torn = Text::default().take(data, &mut |line| at_once.push(line));
+    let torn =
+        Text::default().take(data, &mut |line| read_line(line).map(|line| at_once.push(line)).is_some());
     let step = usize::from(data.first().copied().unwrap_or(1)).max(data.len() / 64 + 1);
     let (mut text, mut grown, mut torn_as_it_grew) = (Text::default(), Vec::new(), 0);
     for piece in data.chunks(step) {
-        torn_as_it_grew += text.take(piece, &mut |line| grown.push(line));
+        torn_as_it_grew +=
+            text.take(piece, &mut |line| read_line(line).map(|line| grown.push(line)).is_some());
     }
     assert_eq!((&grown, torn_as_it_grew), (&at_once, torn));
     assert!(text.end() <= 1);

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::private_file;
-use crate::domain::{Alert, Moment, ProcId, Signal, UnitName, WallTime};
-use crate::machine::Event;
+use crate::domain::{Alert, Asker, Exit, Moment, ProcId, Signal, UnitName, WallTime, Why};
+use crate::machine::{Event, RequestId};
 
 /// Beyond this size a new file begins; one older file is kept.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Line {
     /// Wall time, for people.
     pub at: WallTime,
@@ -24,6 +25,47 @@ pub struct Line {
     /// What happened.
     #[serde(flatten)]
     pub entry: Entry,
+    // Behind the entry: so each line begins with when and what, and who looks for a kind need not read the rest.
+    /// Who asked: for the request itself, and for each signal that was sent because of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Asker>,
+}
+
+/// A line as it is read: `flatten` would read each one twice.
+#[derive(Deserialize)]
+struct Written {
+    at: WallTime,
+    moment: Moment,
+    by: Option<Asker>,
+    supervisor: Option<Began>,
+    event: Option<Event>,
+    receipt: Option<Receipt>,
+    outcome: Option<Outcome>,
+    alert: Option<Alert>,
+    lost: Option<Lost>,
+}
+
+#[derive(Deserialize)]
+struct Began {
+    pid: u32,
+    version: String,
+}
+
+impl TryFrom<Written> for Line {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written { at, moment, by, supervisor, event, receipt, outcome, alert, lost } = written;
+        let entry = event
+            .map(Entry::Event)
+            .or(receipt.map(Entry::Receipt))
+            .or(outcome.map(Entry::Outcome))
+            .or(alert.map(Entry::Alert))
+            .or(supervisor.map(|Began { pid, version }| Entry::Supervisor { pid, version }))
+            .or(lost.map(Entry::Lost))
+            .ok_or("it tells nothing that this devstack knows")?;
+        Ok(Self { at, moment, entry, by })
+    }
 }
 
 /// What a line tells.
@@ -41,15 +83,12 @@ pub enum Entry {
     Event(Event),
     /// A signal was sent, or refused.
     Receipt(Receipt),
+    /// All who were signalled of one target have ended.
+    Outcome(Outcome),
     /// Something needs an eye, or does so no longer.
     Alert(Alert),
     /// Lines that should stand here could not be written.
-    Lost {
-        /// So many.
-        lines: u64,
-        /// The kernel's reason.
-        reason: String,
-    },
+    Lost(Lost),
 }
 
 /// The receipt of one signal.
@@ -65,8 +104,38 @@ pub struct Receipt {
     pub unit: Option<UnitName>,
     /// Why it is ours.
     pub evidence: String,
+    /// Why it is ended.
+    #[serde(default)]
+    pub why: Why,
+    /// The request that asked for it, by its number under this supervisor.
+    #[serde(default)]
+    pub request: Option<RequestId>,
     /// Why it could not be sent, where it could not.
     pub refused: Option<String>,
+}
+
+/// What became of those who were signalled: the other half of their receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The unit that they belonged to; none for strays.
+    pub unit: Option<UnitName>,
+    /// Each once, in the order of the first signals.
+    pub ends: Vec<End>,
+}
+
+/// The end of one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Which.
+    pub process: ProcId,
+    /// The signal that it had first.
+    pub signal: Signal,
+    /// Whether it took SIGKILL.
+    pub forced: bool,
+    /// How it ended, where the kernel tells.
+    pub exit: Option<Exit>,
+    /// Milliseconds from the first signal until its end was seen.
+    pub after_ms: u64,
 }
 
 /// The open journal of a stack.
@@ -85,7 +154,7 @@ pub struct Journal {
 }
 
 /// What could not be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// So many lines.
     pub lines: u64,
@@ -106,8 +175,7 @@ impl Journal {
     /// Appends a line, in one write.
     pub fn write(&mut self, line: &Line) {
         if let Some(lost) = self.lost.clone() {
-            let Lost { lines, reason } = lost;
-            let gap = Line { entry: Entry::Lost { lines, reason }, ..line.clone() };
+            let gap = Line { by: None, entry: Entry::Lost(lost), ..line.clone() };
             if self.append(&gap).is_ok() {
                 self.lost = None;
             }
@@ -181,7 +249,7 @@ mod tests {
     use super::*;
 
     fn line(moment: u64) -> Line {
-        Line { at: WallTime(5), moment: Moment(moment), entry: Entry::Event(Event::Tick) }
+        Line { at: WallTime(5), moment: Moment(moment), by: None, entry: Entry::Event(Event::Tick) }
     }
 
     fn read(path: &Path) -> (Vec<Line>, usize) {
@@ -203,8 +271,7 @@ mod tests {
         journal.write(&line(4));
         assert_eq!(journal.lost(), None);
         let (seen, torn) = read(&path);
-        let Lost { lines, reason } = lost;
-        assert_eq!(seen[0].entry, Entry::Lost { lines, reason });
+        assert_eq!(seen[0].entry, Entry::Lost(lost));
         assert_eq!((seen.len(), seen[1].moment.0, torn), (2, 4, 0));
     }
 

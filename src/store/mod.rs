@@ -21,8 +21,8 @@ pub(crate) use files::{private_dir, private_file, read_private, read_whole, writ
 pub use home::{
     DirectoryId, Home, HomeError, LOCK, STATE_VERSION, StackDir, StackFile, directory_at, stack_hash,
 };
-pub use journal::{Entry, Journal, Line, Lost, Receipt};
-pub use journal_reader::JournalReader;
+pub use journal::{End, Entry, Journal, Line, Lost, Outcome, Receipt};
+pub use journal_reader::{JournalReader, read_line};
 pub use ledger::{
     Doubted, Intent, LifeRecord, RecordLine, append_record, create_record, give_up, is_given_up,
     read_doubted, read_record, read_records, remove_record,

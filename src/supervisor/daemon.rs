@@ -23,8 +23,8 @@ const DESCRIPTORS: usize = 24;
 
 /// Runs the supervisor of the stack with these directories; standard input is its listening socket.
 pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
-    // Until it is listened for, it must not end this process.
-    sys::signals::ignore(&[libc::SIGHUP]);
+    // Until they are listened for, they must not end this process.
+    sys::signals::ignore(&[libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
     // A full disk takes no words; to complain about that on the same stream would end this process.
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
@@ -51,7 +51,7 @@ pub fn run(state: PathBuf, runtime: PathBuf) -> io::Result<()> {
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(async { LocalSet::new().run_until(supervise(dir, listener)).await });
+        .block_on(async { LocalSet::new().run_until(Box::pin(supervise(dir, listener))).await });
     drop(lock);
     result
 }

@@ -14,13 +14,15 @@ use super::look::dated;
 use super::orphans::Orphans;
 use super::performer::Performer;
 use super::sampler::Sampler;
-use crate::control::{Answers, Call, Views};
-use crate::domain::{ContainerState, ContainerStep, Moment, UnitName, UnitView, WallTime};
+use crate::control::{Answers, Call, Peer, Views};
+use crate::domain::{
+    Asker, ContainerState, ContainerStep, Moment, Signal, StackView, UnitName, UnitView, WallTime,
+};
 use crate::machine::{Action, Answer, DownRequest, Event, Reply, Request, RequestId, Stack};
 use crate::plan::{Secrets, masked};
 use crate::store::{Entry, Journal, Line, StackDir, StackFile, write_whole};
-use crate::sys::clock;
 use crate::sys::kill_point::{KillPoint, here};
+use crate::sys::{clock, users};
 
 /// So many turns of the runtime bring the head of an answer onto the wire, and in what others have said.
 const TURNS: usize = 4;
@@ -35,6 +37,8 @@ pub(super) struct Driver {
     views: watch::Sender<Arc<Vec<UnitView>>>,
     dir: StackDir,
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    /// Who asked for what is in work.
+    askers: BTreeMap<RequestId, Asker>,
     last_request: RequestId,
     /// The view differs from what was published.
     stale: bool,
@@ -58,7 +62,8 @@ impl Driver {
         let (facts_in, facts) = mpsc::unbounded_channel();
         let mut journal = Journal::open(&dir.journal());
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        journal.write(&stamped(Entry::Supervisor { pid: std::process::id(), version }));
+        let began = Entry::Supervisor { pid: std::process::id(), version };
+        journal.write(&Line { at: clock::wall(), moment: clock::moment(), by: None, entry: began });
         // What was said of an earlier end is history from now on.
         let _ = std::fs::remove_file(dir.last_view());
         let mut performer = Performer::new(dir.clone(), stack, facts_in, inherits);
@@ -72,6 +77,7 @@ impl Driver {
             views: watch::Sender::new(Arc::new(Vec::new())),
             dir,
             waiting: BTreeMap::new(),
+            askers: BTreeMap::new(),
             last_request: 0,
             stale: true,
             ending: false,
@@ -118,6 +124,9 @@ impl Driver {
     pub(super) async fn run(mut self) -> io::Result<Vec<String>> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut quit = signal(SignalKind::quit())?;
+        let mut tell_state = signal(SignalKind::user_defined1())?;
+        let mut reload = signal(SignalKind::user_defined2())?;
         let mut child_ended = signal(SignalKind::child())?;
         while !self.is_done() {
             let deadline = self.stack.next_deadline();
@@ -145,10 +154,15 @@ impl Driver {
                         tokio::task::yield_now().await;
                     }
                 }
-                _ = terminate.recv() => self.end_stack(),
-                _ = interrupt.recv() => self.end_stack(),
+                _ = terminate.recv() => self.end_stack(Signal::TERM, false),
+                _ = interrupt.recv() => self.end_stack(Signal::INT, false),
+                _ = quit.recv() => self.end_stack(Signal::QUIT, true),
+                _ = tell_state.recv() => super::signals::tell(&self.view()),
+                // A command that does the supervisor's work only ends what runs.
+                _ = reload.recv(), if !self.only_ending => self.performer.reload(),
                 _ = child_ended.recv() => {
                     self.performer.leaving.reap();
+                    self.performer.helpers.reap();
                     self.orphans.stirred();
                 }
                 () = until(self.orphans.due()) => self.orphans.reap(),
@@ -176,14 +190,14 @@ impl Driver {
     /// What the machine must be told of a call.
     fn call(&mut self, call: Call) -> Option<Event> {
         match call {
-            Call::Up(_, answers) if self.only_ending => {
+            Call::Up(_, _, answers) if self.only_ending => {
                 self.last_request += 1;
                 // One who has gone needs no answer.
                 let _ = answers.accepted.send(Ok(self.last_request));
                 let _ = answers.reply.send(Reply::Busy);
                 None
             }
-            Call::Up(mut call, answers) => {
+            Call::Up(mut call, peer, answers) => {
                 if let Err(error) = self.performer.learn(&mut call) {
                     // What could not be recorded could not be ended by the next one either: nothing is begun.
                     let _ = answers.accepted.send(Err(error.to_string()));
@@ -192,9 +206,10 @@ impl Driver {
                 }
                 self.ending = false;
                 self.end_leftovers();
-                Some(self.request(Request::Up(call.request), answers))
+                let by = asker(std::mem::take(&mut call.verb), peer);
+                Some(self.request(Request::Up(call.request), by, answers))
             }
-            Call::Down(mut call, answers) => {
+            Call::Down(mut call, peer, answers) => {
                 self.ending |= call.request.units.is_none();
                 self.performer.learn_end(&mut call);
                 if call.request.units.is_none() {
@@ -206,7 +221,8 @@ impl Driver {
                     // Planned but never started: there is nothing of it to end, which is no mistake.
                     units.retain(|unit| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit));
                 }
-                Some(self.request(Request::Down(call.request), answers))
+                let by = asker(std::mem::take(&mut call.verb), peer);
+                Some(self.request(Request::Down(call.request), by, answers))
             }
             Call::Cancel(cancel) => Some(Event::Cancelled { id: cancel.id, force: cancel.force }),
             Call::Restore(done) => {
@@ -215,13 +231,7 @@ impl Driver {
                 None
             }
             Call::View(answer) => {
-                let mut view = self.performer.look(&self.stack);
-                view.alerts = self.sampler.standing();
-                let mut view = self.hide(view);
-                view.warnings = self.warnings();
-                // A command that does its work is no supervisor.
-                view.supervisor = view.supervisor.filter(|_| !self.only_ending);
-                let _ = answer.send(view);
+                let _ = answer.send(self.view());
                 None
             }
             Call::Usage(answer) => {
@@ -237,9 +247,20 @@ impl Driver {
         for alert in alerts {
             let alert = self.hide(alert);
             tracing::warn!("{alert}");
-            self.note(Entry::Alert(alert));
+            self.note(clock::moment(), None, Entry::Alert(alert));
         }
         self.step(Event::Sampled { lives });
+    }
+
+    /// The stack with its processes, as it may be shown.
+    fn view(&self) -> StackView {
+        let mut view = self.performer.look(&self.stack);
+        view.alerts = self.sampler.standing();
+        let mut view = self.hide(view);
+        view.warnings = self.warnings();
+        // A command that does its work is no supervisor.
+        view.supervisor = view.supervisor.filter(|_| !self.only_ending);
+        view
     }
 
     /// What is wrong with the files of this stack.
@@ -251,21 +272,23 @@ impl Driver {
         self.performer.warnings.iter().cloned().chain(lost).collect()
     }
 
-    fn request(&mut self, request: Request, answers: Answers) -> Event {
+    fn request(&mut self, request: Request, by: Asker, answers: Answers) -> Event {
         self.last_request += 1;
         let id = self.last_request;
         // The client may be gone already; what it asked for is done all the same.
         let _ = answers.accepted.send(Ok(id));
         self.waiting.insert(id, answers.reply);
+        self.askers.insert(id, by);
         here(KillPoint::RequestHeard);
         Event::Requested { id, request }
     }
 
     /// The supervisor was asked to end by a signal: with it ends its stack.
-    fn end_stack(&mut self) {
+    fn end_stack(&mut self, by: Signal, force: bool) {
         self.ending = true;
         self.last_request += 1;
-        let request = Request::Down(DownRequest::default());
+        self.askers.insert(self.last_request, Asker { verb: by.to_string(), ..ourselves() });
+        let request = Request::Down(DownRequest { force, ..DownRequest::default() });
         self.step(Event::Requested { id: self.last_request, request });
     }
 
@@ -285,12 +308,18 @@ impl Driver {
         let actions = self.stack.handle(event, now);
         // What leads to a breach, and what ends it, is worth a line as well.
         let counts = matches!(line, Event::Sampled { .. }) && (was_over || self.stack.is_over());
-        if !actions.is_empty() || !is_routine(&line) || counts {
-            self.note(Entry::Event(line));
+        if !actions.is_empty() || !self.is_routine(&line, known) || counts {
+            let by = match &line {
+                Event::Requested { id, .. } | Event::Cancelled { id, .. } => Some(self.asker_of(Some(*id))),
+                _ => None,
+            };
+            self.note(now, by, Entry::Event(line));
         }
         self.stale |= !known || counts || !actions.is_empty();
+        let mut answered = Vec::new();
         for action in actions {
             if let Action::Reply { id, reply } = action {
+                answered.push(id);
                 self.reply(id, reply);
             } else {
                 self.performer.perform(action, &self.stack);
@@ -299,15 +328,44 @@ impl Driver {
         if begins {
             self.sampler.consider(self.performer.stack.plan.as_ref(), &self.performer.lives.borrow());
         }
-        for receipt in self.performer.receipts() {
-            self.note(Entry::Receipt(receipt));
+        for entry in self.performer.receipts() {
+            let by = match &entry {
+                Entry::Receipt(receipt) => Some(self.asker_of(receipt.request)),
+                _ => None,
+            };
+            self.note(now, by, entry);
+        }
+        for id in answered {
+            self.askers.remove(&id);
         }
     }
 
-    /// Into the journal, without what is secret in a command line.
-    fn note(&mut self, entry: Entry) {
+    /// What comes many times a second, and from which nothing follows, now or later: a replay needs all else.
+    fn is_routine(&self, event: &Event, known: bool) -> bool {
+        match event {
+            Event::Stirred { target } => !self.stack.is_stirred(target),
+            Event::Checked { answer: Answer::Good, .. } => known,
+            Event::Sampled { .. } | Event::Idle { .. } | Event::Gated { answer: Answer::Bad { .. }, .. } => {
+                true
+            }
+            // How far a pull is, many times a second.
+            Event::Contained { state: ContainerState { step, trouble: None, .. }, .. } => {
+                matches!(step, ContainerStep::Pulling(_) | ContainerStep::Building(_))
+            }
+            _ => false,
+        }
+    }
+
+    /// Who asked for it: the supervisor itself where no request did, or one that an earlier supervisor had heard.
+    fn asker_of(&self, request: Option<RequestId>) -> Asker {
+        let asker = request.and_then(|id| self.askers.get(&id));
+        asker.cloned().unwrap_or_else(|| Asker { pid: Peer::own().pid, ..ourselves() })
+    }
+
+    /// Into the journal, without what is secret in a command line; by the moment that the machine was told.
+    fn note(&mut self, moment: Moment, by: Option<Asker>, entry: Entry) {
         let entry = if has_text(&entry) { self.hide(entry) } else { entry };
-        self.journal.write(&stamped(entry));
+        self.journal.write(&Line { at: clock::wall(), moment, by, entry });
     }
 
     fn hide<T: Serialize + DeserializeOwned>(&self, told: T) -> T {
@@ -367,26 +425,16 @@ async fn at(due: Option<tokio::time::Instant>) {
     }
 }
 
-fn stamped(entry: Entry) -> Line {
-    Line { at: clock::wall(), moment: clock::moment(), entry }
+/// A client, by its verb and its connection.
+fn asker(verb: String, peer: Peer) -> Asker {
+    // One of an older devstack, or `curl`, names no verb.
+    let verb = if verb.is_empty() { "client".to_owned() } else { verb };
+    Asker { verb, user: users::name(peer.uid), pid: peer.pid }
 }
 
-/// What comes many times a second and is worth a line only where something follows from it.
-fn is_routine(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Tick
-            | Event::Sampled { .. }
-            | Event::Stirred { .. }
-            | Event::Idle { .. }
-            | Event::Gated { answer: Answer::Bad { .. }, .. }
-            | Event::Checked { answer: Answer::Good, .. }
-            // How far a pull is, many times a second.
-            | Event::Contained {
-                state: ContainerState { step: ContainerStep::Pulling(_) | ContainerStep::Building(_), trouble: None, .. },
-                ..
-            }
-    )
+/// The supervisor where it decides by itself.
+fn ourselves() -> Asker {
+    Asker { verb: "supervisor".to_owned(), user: users::name(users::own_uid()), pid: None }
 }
 
 /// Whether an entry may hold a command line or what a service wrote: most do not, and need no second look.
@@ -402,7 +450,7 @@ fn has_text(entry: &Entry) -> bool {
                 | Event::Asked { .. }
                 | Event::Stirred { .. }
                 | Event::Remembered { .. }
-        )
+        ) | Entry::Outcome(_)
     )
 }
 

@@ -14,7 +14,7 @@ use super::daemon::serveable;
 use super::driver::Driver;
 use super::holder::lock_in_time;
 use super::recall::is_served;
-use crate::control::{self, Answers, Call, DownCall, Views};
+use crate::control::{self, Answers, Call, DownCall, Peer, Views};
 use crate::domain::StackView;
 use crate::machine::Reply;
 use crate::store::{Lock, StackDir, StackFile};
@@ -74,7 +74,7 @@ pub async fn down<T>(
             let (accepted, _) = oneshot::channel();
             let (answer, reply) = oneshot::channel();
             let views = driver.views();
-            let _ = calls.send(Call::Down(Box::new(call), Answers { accepted, reply: answer }));
+            let _ = calls.send(Call::Down(Box::new(call), Peer::own(), Answers { accepted, reply: answer }));
             let (end, ending) = oneshot::channel::<()>();
             let server = listener.map(|listener| {
                 let ending = async { drop(ending.await) };

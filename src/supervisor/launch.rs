@@ -67,7 +67,7 @@ pub async fn ensure(dir: &StackDir) -> Result<(), LaunchError> {
 
 /// A client that runs inside a service of some stack must not hand that service's mark on: the supervisor would be
 /// taken for a member of it.
-fn forget_marks(command: &mut Command) {
+pub(super) fn forget_marks(command: &mut Command) {
     for name in crate::cage::MARKS {
         command.env_remove(name);
     }

@@ -194,14 +194,14 @@ async fn listen(
 /// Tells once: a breath after one of these processes has ended, or when it is time.
 pub(super) fn tell_end(
     target: Target,
-    processes: Vec<Pidfd>,
+    processes: Vec<Rc<Pidfd>>,
     at_latest: Option<Duration>,
     breath: Duration,
     facts: mpsc::UnboundedSender<Fact>,
 ) -> AbortHandle {
     let (any, mut ended) = mpsc::channel(1);
     // Signals need descriptors more: who is not watched is met at the next look.
-    let watched = processes.into_iter().filter(|process| !sys::descriptors::is_of_reserve(process));
+    let watched = processes.into_iter().filter(|process| !sys::descriptors::is_of_reserve(process.as_ref()));
     let waits: Vec<AbortHandle> = watched.filter_map(|process| wait_end(process, any.clone())).collect();
     drop(any);
     spawn_local(async move {
@@ -219,8 +219,8 @@ pub(super) fn tell_end(
     .abort_handle()
 }
 
-fn wait_end(process: Pidfd, any: mpsc::Sender<()>) -> Option<AbortHandle> {
-    let readable = sys::watch::readable(OwnedFd::from(process)).ok()?;
+fn wait_end(process: Rc<Pidfd>, any: mpsc::Sender<()>) -> Option<AbortHandle> {
+    let readable = sys::watch::readable(process).ok()?;
     let task = spawn_local(async move {
         if readable.readable().await.is_ok() {
             let _ = any.try_send(());

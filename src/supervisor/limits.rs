@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::life::{Held, Key};
 use super::performer::Performer;
 use crate::domain::{
-    Breach, Ceiling, Life, LifeUsage, Moment, OnBreach, OutOfMemory, Resource, Signal, UnitName,
+    Breach, Ceiling, Life, LifeUsage, Moment, OnBreach, OutOfMemory, Resource, Signal, UnitName, Why,
 };
-use crate::machine::{Event, Target};
+use crate::machine::{Cause, Event, Target};
 use crate::plan::UnitPlan;
 use crate::sys::cgroup::Controller;
 use crate::sys::clock;
@@ -89,7 +89,8 @@ impl Performer {
         let outcome = outcome.unwrap_or_default();
         let ended = outcome.forced.iter().map(|one| (one.process, one.command.clone())).collect();
         let refused = outcome.survivors.iter().map(|one| (one.process, one.reason.clone())).collect();
-        self.write_receipts(&target, Signal::KILL, outcome.forced, false);
+        let cause = Cause { why: Why::Breach, request: None };
+        self.receipts.noted(&target, Signal::KILL, cause, outcome.forced);
         self.tell(Event::Breached { unit, life, breach, ended, refused });
     }
 

@@ -23,10 +23,12 @@ mod orphans;
 mod performer;
 mod ports;
 mod recall;
+mod receipts;
 mod recover;
 mod restore;
 mod sampler;
 mod sensing;
+mod signals;
 mod sweep;
 
 pub use birth::environment_beside;
@@ -36,4 +38,5 @@ pub use inline::{Claim, Inline, claim, down, look};
 pub use launch::{LaunchError, ensure};
 pub use look::{Measured, at_rest, measured};
 pub use recall::{Recalled, recall, unreachable};
+pub use signals::RELOAD;
 pub use sweep::{Outlook, Whose, outlook};

@@ -126,7 +126,7 @@ impl Performer {
     }
 
     /// Looks what has become of a life without a keeper; tells one thing, and looks again if there may be more.
-    pub(super) fn look_at_orphaned(&self, held: &mut Held, target: Target) -> Option<Event> {
+    pub(super) fn look_at_orphaned(&mut self, held: &mut Held, target: Target) -> Option<Event> {
         let Target::Life { unit, life } = &target else { return None };
         let (cage, orphaned) = (held.cage.as_mut()?, held.orphaned.as_ref()?);
         for member in cage.ledger.iter().filter(|member| **member != cage.leader) {
@@ -162,6 +162,7 @@ impl Performer {
         let mut watched = watched.unwrap_or_default();
         // Whoever else is left out.
         watched.extend(Pidfd::open(cage.leader));
+        let watched = self.receipts.watch(&target, watched);
         held.waiter = Some(tell_end(target.clone(), watched, Some(census), breath, self.facts.clone()));
         Some(Event::Stirred { target })
     }

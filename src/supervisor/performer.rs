@@ -18,15 +18,16 @@ use super::life::{Fact, Held, Key, Lives, converse, tell_end};
 use super::nursery::Nursery;
 use super::orphaned::{Orphaned, WATCHED_ENDS};
 use super::ports::Ports;
-use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Looks, Signalled, StackFacts, Strays};
+use super::receipts::Receipts;
+use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Looks, StackFacts, Strays};
 use crate::control::{DownCall, UpCall};
-use crate::domain::{Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
+use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::keeper::FromKeeper;
-use crate::machine::{Action, Answer, Event, Stack, Target};
+use crate::machine::{Action, Answer, Cause, Event, Stack, Target};
 use crate::plan::{Plan, SweepPlan, SweepScope, UnitPlan};
 use crate::store::log::{Position, tail_from};
 use crate::store::{
-    HomeError, Receipt, RecordLine, StackDir, StackFile, append_record, directory_at, remove_record,
+    Entry, HomeError, RecordLine, StackDir, StackFile, append_record, directory_at, remove_record,
 };
 use crate::sys::cgroup::Grounds;
 use crate::sys::kill_point::{KillPoint, here};
@@ -61,10 +62,12 @@ pub(super) struct Performer {
     /// What is asked now was asked after this moment: older looks do not answer it.
     pub(super) since: Instant,
     pub(super) leaving: Leaving,
+    /// Processes of this program that the supervisor has started for a task, and that end by themselves.
+    pub(super) helpers: Leaving,
     /// The limit on descriptors that services get, where the supervisor's own had to be raised.
     descriptors: Option<u64>,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
-    receipts: Vec<Receipt>,
+    pub(super) receipts: Receipts,
     /// Where its leaves are made, on machines that have such a place.
     cgroups: Option<PathBuf>,
     /// Where the kernel holds its limits.
@@ -105,9 +108,10 @@ impl Performer {
             looks: RefCell::default(),
             since: Instant::now(),
             leaving: Leaving::default(),
+            helpers: Leaving::default(),
             descriptors: None,
             strays: None,
-            receipts: Vec::new(),
+            receipts: Receipts::default(),
             cgroups,
             grounds,
             sweep,
@@ -188,11 +192,25 @@ impl Performer {
         match event {
             Event::Started { .. } => here(KillPoint::StartedHeard),
             Event::Gated { answer: Answer::Good, .. } => here(KillPoint::GateHeld),
-            Event::Exited { .. } => here(KillPoint::ExitHeard),
-            Event::Emptied { .. } => here(KillPoint::EmptiedHeard),
+            Event::Exited { unit, life, exit, .. } => {
+                here(KillPoint::ExitHeard);
+                self.note_exit((unit.clone(), *life), *exit);
+            }
+            Event::Emptied { target } => {
+                here(KillPoint::EmptiedHeard);
+                self.receipts.emptied(target);
+            }
             // It never lived: nothing of it is kept.
             Event::NotStarted { unit, life, .. } => self.retire(unit, *life),
             _ => {}
+        }
+    }
+
+    fn note_exit(&mut self, key: Key, exit: Exit) {
+        let leader = self.lives.borrow().get(&key).and_then(|held| Some(held.cage.as_ref()?.leader));
+        if let Some(leader) = leader {
+            let (unit, life) = key;
+            self.receipts.exited(&Target::Life { unit, life }, leader, exit);
         }
     }
 
@@ -243,6 +261,7 @@ impl Performer {
 
     /// Something of a target has ended. With a living keeper only that is worth telling; else this is the only look.
     fn member_ended(&mut self, target: Target) -> Option<Event> {
+        self.receipts.look(&target);
         let Target::Life { unit, life } = &target else {
             let (strays, _) = self.strays.as_ref()?;
             if strays.is_empty() {
@@ -277,8 +296,8 @@ impl Performer {
             Action::Breach { unit, life, breach } => self.breach(unit, life, breach),
             Action::Confine { plan, life } => self.confine(&plan, life),
             Action::StopCommand { unit, life } => self.stop_command(unit, life),
-            Action::Ask { target, signal, grace } => self.ask(&target, signal, grace),
-            Action::Kill { target } => self.kill(&target),
+            Action::Ask { target, signal, grace } => self.ask(&target, signal, grace, stack.cause(&target)),
+            Action::Kill { target } => self.kill(&target, stack.cause(&target)),
             Action::Retire { unit, life } => self.retire(&unit, life),
             Action::Seek { beside } => self.seek(beside),
             Action::Verify { units, strays } => self.verify(units.as_deref(), strays, stack),
@@ -286,9 +305,9 @@ impl Performer {
         }
     }
 
-    /// Receipts of the signals sent since the last call.
-    pub(super) fn receipts(&mut self) -> Vec<Receipt> {
-        std::mem::take(&mut self.receipts)
+    /// Receipts of the signals sent since the last call, and what became of those who had them.
+    pub(super) fn receipts(&mut self) -> Vec<Entry> {
+        self.receipts.take()
     }
 
     /// Whether lives wait to be begun.
@@ -349,7 +368,7 @@ impl Performer {
         let _ = self.facts.send(Fact::Event(event));
     }
 
-    fn ask(&mut self, target: &Target, signal: Signal, grace: Duration) {
+    fn ask(&mut self, target: &Target, signal: Signal, grace: Duration, cause: Cause) {
         let outcome = match target {
             Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.ask(signal)),
             Target::Life { unit, life } => {
@@ -382,13 +401,13 @@ impl Performer {
         let heard = u32::try_from(outcome.heard.len()).unwrap_or(u32::MAX);
         let refused = outcome.refused.iter().map(|one| one.process).collect();
         here(KillPoint::Asked);
-        self.write_receipts(target, signal, outcome.heard, false);
-        self.write_receipts(target, signal, outcome.refused, true);
+        self.receipts.sent(target, signal, cause, outcome.heard);
+        self.receipts.refused(target, signal, cause, outcome.refused);
         self.tell(Event::Asked { target: target.clone(), heard, refused });
         self.wait_for_ends(target);
     }
 
-    fn kill(&mut self, target: &Target) {
+    fn kill(&mut self, target: &Target, cause: Cause) {
         let outcome = match target {
             Target::Strays => self.strays.as_mut().map(|(strays, _)| strays.kill()),
             Target::Life { unit, life } => {
@@ -414,7 +433,7 @@ impl Performer {
         let forced = outcome.forced.iter().map(|one| (one.process, one.command.clone())).collect();
         let survivors = outcome.survivors;
         here(KillPoint::Killed);
-        self.write_receipts(target, Signal::KILL, outcome.forced, false);
+        self.receipts.sent(target, Signal::KILL, cause, outcome.forced);
         let told = Event::Killed { target: target.clone(), forced, survivors };
         match target {
             Target::Life { unit, life } if self.may_run_on(unit, *life) => {
@@ -431,8 +450,8 @@ impl Performer {
         match target {
             Target::Strays => {
                 if let Some((strays, waiter)) = &mut self.strays {
-                    let next =
-                        tell_end(target.clone(), strays.watch(WATCHED_ENDS), None, Duration::ZERO, facts);
+                    let watched = self.receipts.watch(target, strays.watch(WATCHED_ENDS));
+                    let next = tell_end(target.clone(), watched, None, Duration::ZERO, facts);
                     if let Some(last) = waiter.replace(next) {
                         last.abort();
                     }
@@ -453,6 +472,7 @@ impl Performer {
                 if watched.is_empty() && held.orphaned.is_none() {
                     return;
                 }
+                let watched = self.receipts.watch(target, watched);
                 if let Some(last) =
                     held.waiter.replace(tell_end(target.clone(), watched, at_latest, breath, facts))
                 {
@@ -460,23 +480,6 @@ impl Performer {
                 }
             }
         }
-    }
-
-    pub(super) fn write_receipts(
-        &mut self,
-        target: &Target,
-        signal: Signal,
-        whom: Vec<Signalled>,
-        refused: bool,
-    ) {
-        let unit = match target {
-            Target::Life { unit, .. } => Some(unit.clone()),
-            Target::Strays => None,
-        };
-        self.receipts.extend(whom.into_iter().map(|Signalled { process, command, why }| {
-            let (evidence, refused) = if refused { (String::new(), Some(why)) } else { (why, None) };
-            Receipt { signal, process, command, unit: unit.clone(), evidence, refused }
-        }));
     }
 
     fn retire(&mut self, unit: &UnitName, life: Life) {
@@ -501,7 +504,8 @@ impl Performer {
         let lives = self.lives.borrow();
         let cages: Vec<Cage> = lives.values().filter_map(|held| held.cage.clone()).collect();
         let keepers = cages.iter().filter_map(|cage| cage.keeper);
-        let own = keepers.chain(self.nursery.iter().map(Nursery::id)).chain(self.leaving.ids()).collect();
+        let own = keepers.chain(self.nursery.iter().map(Nursery::id)).chain(self.leaving.ids());
+        let own = own.chain(self.helpers.ids()).collect();
         StackFacts {
             stack: self.stack.secret.clone(),
             dir: self.stack.dir().to_owned(),

@@ -7,7 +7,7 @@ mod os;
 #[path = "pidfd_macos.rs"]
 mod os;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -129,6 +129,12 @@ pub(super) fn await_child(child: Pid, patience: Duration) {
 impl From<Pidfd> for OwnedFd {
     fn from(process: Pidfd) -> Self {
         process.fd
+    }
+}
+
+impl AsRawFd for Pidfd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 

@@ -57,6 +57,8 @@ pub unsafe trait OneFd: AsRawFd {}
 
 // SAFETY: it owns its descriptor and never replaces it.
 unsafe impl OneFd for OwnedFd {}
+// SAFETY: it shares one that owns its descriptor and never replaces it.
+unsafe impl OneFd for std::rc::Rc<super::pidfd::Pidfd> {}
 // SAFETY: it owns its descriptor and never replaces it.
 unsafe impl OneFd for Watch {}
 // SAFETY: it owns its descriptor and never replaces it.

@@ -4,6 +4,7 @@
 
 mod again;
 mod budgets;
+mod events;
 mod exec;
 mod failures;
 mod fallback;
@@ -13,7 +14,9 @@ mod manifest;
 mod order;
 mod places;
 mod probes;
+mod receipts;
 mod restart;
+mod signals;
 mod verbs;
 mod volumes;
 mod world;

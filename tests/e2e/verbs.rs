@@ -114,7 +114,7 @@ fn events_hold_a_receipt_for_each_signal() {
         let receipts = all
             .stdout
             .lines()
-            .filter(|line| line.contains("SIGTERM") && line.contains(&format!("pid {pid}")));
+            .filter(|line| line.contains("SIGTERM to") && line.contains(&format!("pid {pid}")));
         assert_eq!(receipts.count(), 1, "one receipt for {pid} in\n{}", all.stdout);
     }
     all.says(&["up asked for", "down asked for", "started", "verified: nothing is left", "ours by"]);

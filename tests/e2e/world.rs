@@ -122,6 +122,11 @@ impl World {
         text(&self.service(name)["state"])
     }
 
+    /// Where the state of its stacks lies.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.base.path().join("state")
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -230,6 +235,12 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        Self { child: Some(child), begun: Instant::now() }
+    }
+
+    /// With the outputs that it was given.
+    pub(crate) fn on_terminal(mut command: Command) -> Self {
+        let child = command.spawn().expect("it can be started");
         Self { child: Some(child), begun: Instant::now() }
     }
 

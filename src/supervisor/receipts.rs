@@ -1,0 +1,158 @@
+//! Receipts: who was signalled, why, and what became of each.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::cage::Signalled;
+use crate::domain::{Exit, ProcId, Signal, UnitName};
+use crate::machine::{Cause, Target};
+use crate::store::{End, Entry, Outcome, Receipt};
+use crate::sys::pidfd::Pidfd;
+
+/// So many handles are held for each target at most: whoever has ended beyond that is told without an exit code.
+const HANDLES: usize = 256;
+
+/// Receipts that are not in the journal yet, and those whose outcome is not known yet.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    written: Vec<Entry>,
+    open: BTreeMap<Target, Vec<Open>>,
+}
+
+/// One process that was signalled.
+#[derive(Debug)]
+struct Open {
+    process: ProcId,
+    signal: Signal,
+    forced: bool,
+    at: Instant,
+    handle: Option<Rc<Pidfd>>,
+    ended: Option<Instant>,
+    exit: Option<Exit>,
+}
+
+impl Receipts {
+    /// What is to be written since the last call.
+    pub(super) fn take(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.written)
+    }
+
+    /// These were sent a signal.
+    pub(super) fn sent(&mut self, target: &Target, signal: Signal, cause: Cause, whom: Vec<Signalled>) {
+        if whom.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let open = self.open.entry(target.clone()).or_default();
+        let mut places: BTreeMap<ProcId, usize> =
+            open.iter().enumerate().map(|(place, one)| (one.process, place)).collect();
+        for one in whom {
+            let place = *places.entry(one.process).or_insert(open.len());
+            let forced = signal == Signal::KILL;
+            match open.get_mut(place) {
+                Some(known) => known.forced |= forced,
+                None => open.push(Open {
+                    process: one.process,
+                    signal,
+                    forced,
+                    at: now,
+                    handle: None,
+                    ended: None,
+                    exit: None,
+                }),
+            }
+            self.written.push(receipt(target, signal, cause, one, false));
+        }
+    }
+
+    /// The same where the target lives on: what became of them is told by what answers.
+    pub(super) fn noted(&mut self, target: &Target, signal: Signal, cause: Cause, whom: Vec<Signalled>) {
+        self.written.extend(whom.into_iter().map(|one| receipt(target, signal, cause, one, false)));
+    }
+
+    /// These could not be signalled, or must not be.
+    pub(super) fn refused(&mut self, target: &Target, signal: Signal, cause: Cause, whom: Vec<Signalled>) {
+        self.written.extend(whom.into_iter().map(|one| receipt(target, signal, cause, one, true)));
+    }
+
+    /// The ends of these are awaited anyway: their handles tell when and how they ended.
+    pub(super) fn watch(&mut self, target: &Target, handles: Vec<Pidfd>) -> Vec<Rc<Pidfd>> {
+        let handles: Vec<Rc<Pidfd>> = handles.into_iter().map(Rc::new).collect();
+        self.look(target);
+        if let Some(open) = self.open.get_mut(target) {
+            let by_id: BTreeMap<ProcId, &Rc<Pidfd>> =
+                handles.iter().map(|handle| (handle.id(), handle)).collect();
+            for one in open {
+                if let Some(handle) = by_id.get(&one.process) {
+                    one.handle = Some(Rc::clone(handle));
+                }
+            }
+        }
+        handles
+    }
+
+    /// Something of this target has ended.
+    pub(super) fn look(&mut self, target: &Target) {
+        let Some(open) = self.open.get_mut(target) else { return };
+        let now = Instant::now();
+        let mut held = 0;
+        for one in open {
+            let Some(handle) = &one.handle else { continue };
+            held += 1;
+            if one.ended.is_none() && handle.has_ended() {
+                one.ended = Some(now);
+            }
+            // Told only once its parent has reaped it.
+            if one.ended.is_some() && one.exit.is_none() {
+                one.exit = handle.exit().ok().flatten();
+            }
+            if one.exit.is_some() || (one.ended.is_some() && held > HANDLES) {
+                one.handle = None;
+            }
+        }
+    }
+
+    /// The leader of this target has ended, as its keeper tells.
+    pub(super) fn exited(&mut self, target: &Target, leader: ProcId, exit: Exit) {
+        let open = self.open.get_mut(target).into_iter().flatten();
+        for one in open.filter(|one| one.process == leader) {
+            one.ended.get_or_insert_with(Instant::now);
+            one.exit = Some(exit);
+        }
+    }
+
+    /// Nothing of this target is left: what became of each is told.
+    pub(super) fn emptied(&mut self, target: &Target) {
+        self.look(target);
+        let Some(open) = self.open.remove(target) else { return };
+        let now = Instant::now();
+        let ends = open.into_iter().map(|one| End {
+            process: one.process,
+            signal: one.signal,
+            forced: one.forced,
+            exit: one.exit,
+            after_ms: millis(one.ended.unwrap_or(now).saturating_duration_since(one.at)),
+        });
+        let outcome = Outcome { unit: unit(target), ends: ends.collect() };
+        self.written.push(Entry::Outcome(outcome));
+    }
+}
+
+fn receipt(target: &Target, signal: Signal, cause: Cause, one: Signalled, refused: bool) -> Entry {
+    let Signalled { process, command, why } = one;
+    let (evidence, refused) = if refused { (String::new(), Some(why)) } else { (why, None) };
+    let Cause { why, request } = cause;
+    Entry::Receipt(Receipt { signal, process, command, unit: unit(target), evidence, why, request, refused })
+}
+
+fn unit(target: &Target) -> Option<UnitName> {
+    match target {
+        Target::Life { unit, .. } => Some(unit.clone()),
+        Target::Strays => None,
+    }
+}
+
+fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
