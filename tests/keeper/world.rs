@@ -47,6 +47,8 @@ impl World {
             record: path("record"),
             seal: Seal::of(&Mark::parse(MARK).expect("a mark"), &["test"]),
             notify: None,
+            bounds: Vec::new(),
+            open_files: None,
             ends_alone: None,
             program: None,
             descriptors: None,

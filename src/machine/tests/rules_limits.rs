@@ -17,9 +17,9 @@ fn leader(bench: &Bench) -> ProcId {
     bench.view("a").leader.expect("it runs")
 }
 
-fn taker(process: ProcId) -> Option<ProcessUsage> {
+fn taker(process: ProcId) -> ProcessUsage {
     let command = format!("program {}", process.pid);
-    Some(ProcessUsage { process, command, memory: 0, cpu_milli: None, children: 1, open_files: None })
+    ProcessUsage { process, command, memory: 0, cpu_milli: None, children: 1, open_files: None }
 }
 
 fn usage(life: u32, culprit: ProcId) -> LifeUsage {
@@ -30,9 +30,9 @@ fn usage(life: u32, culprit: ProcId) -> LifeUsage {
         memory: MEGA,
         proportional: false,
         cpu_milli: Some(0),
-        biggest: taker(culprit),
-        busiest: taker(culprit),
-        broadest: taker(culprit),
+        biggest: Some(taker(culprit)),
+        busiest: Some(taker(culprit)),
+        broadest: Some(taker(culprit)),
         most_files: None,
     }
 }
