@@ -180,8 +180,8 @@ mod tests {
         let ticket = queue.join(me(), |_| name("a")).expect("a ticket");
         let path = ticket.path.clone();
         // As the kernel leaves it: the file is there and the lock is not.
-        let Ticket { .. } = &ticket;
-        flock(&ticket._held, FlockOperation::Unlock).expect("it is ours");
+        let Ticket { _held: held, .. } = &ticket;
+        flock(held, FlockOperation::Unlock).expect("it is ours");
         assert!(!queue.holds(ticket.life) && path.exists());
         let next = queue
             .join(me(), |all| {
