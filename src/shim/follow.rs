@@ -143,9 +143,10 @@ async fn flush(
     file: Option<&Position>,
     told: Option<&LogPosition>,
 ) {
-    output.write(batch).await;
+    let taken = output.write(batch).await;
     batch.clear();
-    if let (Some(file), Some(told)) = (file, told) {
+    // What was told to nobody, because the keeper was killed, is for the shim of the next life to tell.
+    if let (true, Some(file), Some(told)) = (taken, file, told) {
         file.keep(told);
     }
 }

@@ -32,15 +32,16 @@ impl Output {
         }
     }
 
-    /// Writes all of it.
-    pub(super) async fn write(&mut self, bytes: &[u8]) {
+    /// Writes all of it; says whether somebody took it.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> bool {
         let written = match self {
             Self::Pipe(pipe) => pipe.write_all(bytes).await,
             Self::File(file) => file.write_all(bytes),
-            Self::Gone => Ok(()),
+            Self::Gone => return false,
         };
         if written.is_err() {
             *self = Self::Gone;
         }
+        written.is_ok()
     }
 }
