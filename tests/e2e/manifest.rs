@@ -12,8 +12,8 @@ fn mistakes_are_all_told_with_line_and_hint() {
         out.complains(&["devstack.yaml:3", "comand", "command", "bd", "db", "5s", "^"]);
         assert_eq!(out.stdout, "");
     }
-    world.manifest("services: { a: { command: sleep 1, limits: { memory: 1G } } }");
-    world.expect(65, &["check"]).complains(&["limits", "not supported yet"]);
+    world.manifest("services: { a: { command: sleep 1, watch: { paths: [src] } } }");
+    world.expect(65, &["check"]).complains(&["watch", "not supported yet"]);
     world.manifest("services: { a: { command: sleep 1 }, t: { type: task, command: 'true' } }");
     world.ok(&["check"]).says(&["fine", "1 service", "1 task"]);
 }

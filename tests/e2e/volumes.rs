@@ -19,7 +19,7 @@ const ENGINE: &str = r#"#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 echo "$*" >>asked
 case "$*" in
-*'volume ls'*'label=devstack.stack='*) cat volumes ;;
+*'volume ls'*'label=devstack.owner='*) cat volumes ;;
 *'volume rm'*busy*) echo 'Error response from daemon: remove busy: volume is in use - [b127]' >&2; exit 1 ;;
 esac
 "#;
