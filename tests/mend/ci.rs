@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use crate::world::{World, finish, free_port, until};
 
 /// The script of the page.
@@ -37,6 +39,22 @@ fn the_script_passes_the_code_of_the_tests_on_and_leaves_nothing() {
         assert!(ran.out.contains("0 left"), "{}\n{}", ran.out, ran.err);
         world.assert_none_but(&[]);
     }
+}
+
+#[test]
+fn a_cancelled_run_is_put_away_as_well() {
+    let world = World::new("services:\n  api: { command: stand-in wait }\n");
+    let hang = format!("{} child --count 2 --session", world.program("hanging-tests").display());
+    let mut command = ci(&world, &hang);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    until("the tests hang", || {
+        world.living().values().filter(|line| line.contains("hanging-tests")).count() >= 3
+    });
+    // As a CI does it: the whole group is told.
+    let group = Pid::from_raw(i32::try_from(running.id()).expect("a number")).expect("a number");
+    kill_process_group(group, Signal::TERM).expect("it is ours");
+    assert_eq!(running.wait().expect("ours").code(), Some(143));
+    world.assert_none_but(&[]);
 }
 
 #[test]

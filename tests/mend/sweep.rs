@@ -1,7 +1,7 @@
 //! `sweep`: what is ended, what is left alone and why, with a stack that runs and with one that nobody holds.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -251,5 +251,26 @@ fn a_survivor_is_told_with_exit_code_6() {
     kill(*pid, Signal::KILL);
     until("it is gone", || !runs(*pid));
     sweep(&world, &[], 0);
+    world.assert_none_but(&[]);
+}
+
+#[test]
+fn a_job_is_no_stray_while_its_run_lives() {
+    let world = World::new(STACK);
+    world.up();
+    let mut command = world.command(&["run", "--"]);
+    command.arg(world.program("a-job")).args(["child", "--count", "2", "--session"]);
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let of_job = || world.living().into_iter().filter(|(_, line)| line.contains("a-job")).map(|(pid, _)| pid);
+    until("the job runs", || of_job().count() >= 3);
+    let seen = sweep(&world, &["--dry-run"], 0);
+    assert!(of_job().all(|pid| row(&seen, pid).is_none()), "{seen:#}");
+    run.kill().expect("ours");
+    run.wait().expect("ours");
+    let left: Vec<i32> = of_job().collect();
+    let report = sweep(&world, &[], 0);
+    assert!(left.iter().all(|pid| !runs(*pid)), "{report:#}");
+    assert_eq!(world.service("api")["state"], "ready");
+    world.down(&[], 0);
     world.assert_none_but(&[]);
 }
