@@ -55,8 +55,9 @@ fn list(stack: &Stack, door: &Door, mut journal: JournalReader, args: &EventsArg
         if !door.stream(&std::mem::take(&mut news))? {
             return Ok(Code::Done);
         }
-        if std::mem::take(&mut torn) > 0 {
-            door.say(&format!("{} could not be read\n", text::count(torn, "torn line", "torn lines")));
+        let unread = std::mem::take(&mut torn);
+        if unread > 0 {
+            door.say(&format!("{} could not be read\n", text::count(unread, "torn line", "torn lines")));
         }
         let Some(watch) = &watch else { return Ok(Code::Done) };
         if !watch.wait(std::io::stdout().as_fd())? {

@@ -58,7 +58,7 @@ fn the_stop_command_is_run_before_any_signal() {
     let world = World::new(concat!(
         "services:\n",
         "  api:\n",
-        "    command: 'trap \"echo term; exit 9\" TERM; echo on; while [ ! -e stop ]; do sleep 0.02; done; touch done; exit 3'\n",
+        "    command: 'trap \"echo term; exit 9\" TERM; echo on; while [ ! -e stop ]; do sleep 0.02; done; trap \"\" TERM; touch done; exit 3'\n",
         "    stop_command: 'echo \"$DEVSTACK_SERVICE\" > stop; while [ ! -e done ]; do sleep 0.02; done'\n",
         "    ready: { log: on }\n",
     ));
