@@ -22,7 +22,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &["domain", "plan", "machine", "sys"]),
     ("keeper", &["domain", "sys", "cage", "store"]),
     // A keeper that its own command's caller started.
-    ("job", &["domain", "plan", "sys", "cage", "store", "keeper"]),
+    ("job", &["domain", "plan", "sys", "cage", "usage", "store", "keeper"]),
     // A sensor's answer is the machine's own word for it; a log probe reads the log.
     ("health", &["domain", "plan", "machine", "sys", "cage", "store"]),
     // Asks and tells; what is done with it is decided elsewhere.

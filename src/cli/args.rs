@@ -569,6 +569,15 @@ pub struct RunArgs {
     /// End it when it takes longer (exit code 124)
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// The most memory that it may take: 512M, 2G
+    #[arg(long, value_name = "SIZE", value_parser = crate::plan::parse_memory)]
+    pub memory: Option<u64>,
+    /// The most processors that it may use: 1.5
+    #[arg(long, value_name = "N", value_parser = crate::plan::parse_cpus)]
+    pub cpus: Option<u32>,
+    /// The most processes that it may have
+    #[arg(long, value_name = "N", value_parser = crate::plan::parse_pids)]
+    pub pids: Option<u32>,
     /// First bring this service up, with what it needs; it is left running (repeatable)
     #[arg(long, value_name = "SVC")]
     pub with: Vec<UnitName>,

@@ -10,8 +10,8 @@ use super::exec::not_run;
 use super::exit::{CliError, Code};
 use super::place::{Place, Stack, working_dir};
 use crate::cage;
-use crate::domain::{Exit, Failure, UnitName, format_duration};
-use crate::job::{self, Order, Outcome, Refused, Turn, Why};
+use crate::domain::{Breach, Ceiling, Exit, Failure, OnBreach, UnitName, format_duration};
+use crate::job::{self, Allowed, Order, Outcome, Refused, Turn, Why};
 use crate::plan::Plan;
 use crate::show::Door;
 use crate::show::job::{Job, line};
@@ -77,6 +77,7 @@ fn try_run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Result<Exit
         working_dir: dir,
         timeout,
         grace: GRACE,
+        allowed: allowed(&plan, args),
     };
     let outcome = job::run(&order).map_err(|refused| why_not(refused, &order))?;
     if !args.quiet {
@@ -86,6 +87,12 @@ fn try_run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Result<Exit
         return Err(CliError::Told(Code::TimedOut));
     }
     Ok(outcome.exit)
+}
+
+/// Its own limits are the command line's; those of the stack hold for services and jobs together.
+fn allowed(plan: &Plan, args: &RunArgs) -> Allowed {
+    let own = Ceiling { memory: args.memory, cpus_milli: args.cpus, pids: args.pids };
+    Allowed { own, stack: plan.limits.ceiling(), interval: plan.monitor.interval }
 }
 
 fn ticket(stack: &Stack, plan: &Plan, args: &RunArgs) -> Result<Ticket, CliError> {
@@ -211,7 +218,9 @@ fn told(door: &Door, name: &UnitName, timeout: Option<Duration>, outcome: &Outco
             format!("time limit of {}", format_duration(timeout.unwrap_or_default()))
         }
         Why::Asked(signal) => format!("{signal} to devstack run"),
+        Why::Over => "over its limits".to_owned(),
     });
+    let killed = outcome.out_of_memory.map(|what| format!("{} of it {what}", processes(what.kills)));
     let name = name.as_str();
     let job = Job {
         name: name.strip_prefix("job ").unwrap_or(name),
@@ -221,6 +230,17 @@ fn told(door: &Door, name: &UnitName, timeout: Option<Duration>, outcome: &Outco
         memory: outcome.memory,
         processes: outcome.processes,
         left: &left,
+        broken: outcome.breaches.iter().map(broken).chain(killed).collect(),
     };
     line(&door.err, &job)
+}
+
+/// `over its limit of processes: 31 of 10, most of it sh (pid 4711): ended`.
+fn broken(breach: &Breach) -> String {
+    let what = if breach.action == OnBreach::KillCulprit { "ended" } else { "the job was ended" };
+    format!("{breach}: {what}")
+}
+
+fn processes(count: u64) -> String {
+    crate::show::text::count(usize::try_from(count).unwrap_or(usize::MAX), "process", "processes")
 }

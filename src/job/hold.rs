@@ -7,8 +7,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::gauge::Gauge;
+use super::limits::Limiter;
 use crate::cage::{Depth, Member, World, is_machinery};
-use crate::domain::{Exit, Moment, Pid, ProcId, Signal};
+use crate::domain::{Breach, Exit, Moment, OnBreach, OutOfMemory, Pid, ProcId, Resource, Signal};
 use crate::keeper::{Census, Ending, FromKeeper, Record, Talk};
 use crate::store::RecordLine;
 use crate::sys::clock;
@@ -34,6 +35,10 @@ pub struct Outcome {
     pub left: Vec<Left>,
     /// Why it was ended, where it did not end by itself.
     pub why: Option<Why>,
+    /// What it took more of than it may.
+    pub breaches: Vec<Breach>,
+    /// What the kernel has ended of it.
+    pub out_of_memory: Option<OutOfMemory>,
 }
 
 /// A process that was there when the command had ended.
@@ -54,6 +59,8 @@ pub enum Why {
     TimedOut,
     /// This signal was sent to `devstack run`.
     Asked(Signal),
+    /// It took more than it may: the last of its breaches.
+    Over,
 }
 
 /// A running job, as the process sees it that holds it.
@@ -71,6 +78,8 @@ pub(super) struct Hold {
     pub(super) census: Census,
     pub(super) ending: Ending,
     pub(super) gauge: Gauge,
+    pub(super) limiter: Limiter,
+    pub(super) breaches: Vec<Breach>,
     pub(super) group: Group,
     pub(super) terminal: Option<Terminal>,
     pub(super) why: Option<Why>,
@@ -91,6 +100,7 @@ impl Hold {
                 break;
             }
             self.limit();
+            self.hold_to_limits();
             self.end_leftovers();
             self.ending.act(stirred);
             if self.exit.is_some() && self.is_done() {
@@ -109,7 +119,8 @@ impl Hold {
         asked.extend(self.talk.peers.iter().map(|peer| peer.as_fd()));
         let mut fds: Vec<_> = asked.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
         let limit = self.deadline.filter(|_| self.exit.is_none()).map(|at| at.since(clock::moment()));
-        let waits = [self.ending.wait(), limit, Some(self.census.wait()), Some(self.gauge.wait())];
+        let measured = self.limiter.wait().filter(|_| self.exit.is_none());
+        let waits = [self.ending.wait(), limit, measured, Some(self.census.wait()), Some(self.gauge.wait())];
         let wait = waits.into_iter().flatten().min().unwrap_or_default();
         // A moment is told in milliseconds: one more, so that the deadline has passed when the wait is over.
         let timeout = Timespec::try_from(wait + Duration::from_millis(1)).ok();
@@ -164,6 +175,22 @@ impl Hold {
         let over = self.deadline.is_some_and(|deadline| clock::moment() >= deadline);
         if over && self.exit.is_none() && !self.ending.has_begun() {
             self.begin_end(Why::TimedOut, Signal::TERM);
+        }
+    }
+
+    /// The process that takes too much is ended, or all of the job where that is the command itself.
+    fn hold_to_limits(&mut self) {
+        if self.exit.is_some() || self.ending.has_begun() {
+            return;
+        }
+        for breach in self.limiter.look_when_due(self.ending.cage()) {
+            let culprit = breach.culprit.as_ref().filter(|_| breach.action == OnBreach::KillCulprit);
+            if let Some(culprit) = culprit {
+                let _ = self.ending.cage().kill_branch(culprit.process, breach.resource == Resource::Pids);
+            } else if !self.ending.has_begun() {
+                self.begin_end(Why::Over, Signal::TERM);
+            }
+            self.breaches.push(breach);
         }
     }
 
@@ -281,7 +308,16 @@ impl Hold {
         }
         let (exit, at) = self.exit.unwrap_or((Exit::Unknown, clock::moment()));
         let (processes, memory) = self.gauge.peaks();
-        Outcome { exit, took: at - self.begun, memory, processes, left: self.left, why: self.why }
+        Outcome {
+            exit,
+            took: at - self.begun,
+            memory,
+            processes,
+            left: self.left,
+            why: self.why,
+            breaches: self.breaches,
+            out_of_memory: self.limiter.out_of_memory(),
+        }
     }
 }
 

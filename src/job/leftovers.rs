@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cage::{Depth, World};
 use crate::domain::UnitKind;
-use crate::keeper::{Ending, cage_of, leaf_of};
+use crate::keeper::{Ending, bounds_of, cage_of, leaf_of};
 use crate::store::{LifeRecord, Lock, Queue, StackDir, StackFile, read_records, remove_record};
 use crate::sys::clock;
 
@@ -42,6 +42,7 @@ pub fn clear(dir: &StackDir, stack: &StackFile, mut told: impl FnMut(&str, usize
             continue;
         }
         let _ = leaf_of(dir, record).map(|leaf| leaf.remove());
+        bounds_of(dir, record, None).remove();
         remove_record(dir, &record.intent.plan.name, record.intent.life);
     }
     Ok(())

@@ -6,12 +6,14 @@
 mod gauge;
 mod hold;
 mod leftovers;
+mod limits;
 mod name;
 mod start;
 mod turn;
 
 pub use hold::{Left, Outcome, Why};
 pub use leftovers::{clear, is_held};
+pub use limits::Allowed;
 pub use name::{name_of, unit_name};
 pub use start::{Order, Refused, run};
 pub use turn::{Turn, await_turn};

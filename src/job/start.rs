@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use super::gauge::Gauge;
 use super::hold::{Hold, Outcome};
+use super::limits::{Allowed, Limiter};
 use crate::cage::{self, Cage};
-use crate::domain::{Limits, Mark, ProcId, Signal, UnitKind};
+use crate::domain::{Ceiling, Limits, Mark, ProcId, Signal, UnitKind};
 use crate::keeper::{Census, Ending, FromKeeper, Record, Talk};
 use crate::plan::{CommandPlan, LogPlan, RestartPolicy, StopPlan, UnitPlan};
 use crate::store::{Intent, RecordLine, StackDir, StackFile, Ticket, create_record, remove_record};
-use crate::sys::cgroup::{self, Leaf};
+use crate::sys::cgroup::{self, Bounds, Grounds, Leaf};
 use crate::sys::signals::{self, Signals};
 use crate::sys::spawn::{Launch, Manner, Step, Waiting, fork};
 use crate::sys::terminal::{Group, Standing, Terminal};
@@ -46,6 +47,8 @@ pub struct Order<'a> {
     pub timeout: Option<Duration>,
     /// Between asking and SIGKILL.
     pub grace: Duration,
+    /// What it may take.
+    pub allowed: Allowed,
 }
 
 /// Why it never ran.
@@ -77,6 +80,7 @@ struct Life<'a> {
     order: &'a Order<'a>,
     mark: Mark,
     leaf: Option<Leaf>,
+    bounds: Bounds,
     intent: Intent,
 }
 
@@ -89,17 +93,18 @@ impl<'a> Life<'a> {
             let stack = place.join(cgroup::stack_name(&dir.hash));
             Leaf::create(&stack, &cgroup::leaf_name(name, *life)).ok()
         });
+        let bounds = bounds(order, leaf.as_ref());
         let intent = Intent {
             boot: clock::boot_id()?,
             plan: plan(order),
             life: *life,
             mark: mark.clone(),
             cgroup: leaf.as_ref().map(|leaf| (leaf.path().to_owned(), leaf.inode())),
-            bounds: Vec::new(),
+            bounds: bounds.leaves(),
             socket: dir.keeper_socket(name, *life),
             at: clock::moment(),
         };
-        let begun = Self { order, mark, leaf, intent };
+        let begun = Self { order, mark, leaf, bounds, intent };
         create_record(dir, begun.intent.clone())?;
         Ok(begun)
     }
@@ -109,8 +114,19 @@ impl Drop for Life<'_> {
     fn drop(&mut self) {
         // The kernel refuses to take away a cgroup in which somebody lives; its record names nobody then.
         let _ = self.leaf.as_ref().map(Leaf::remove);
+        self.bounds.remove();
         remove_record(self.order.dir, &self.order.ticket.name, self.order.ticket.life);
     }
+}
+
+/// What the kernel holds it to. A stack without limits costs no look.
+fn bounds(order: &Order<'_>, leaf: Option<&Leaf>) -> Bounds {
+    let Allowed { own, stack, .. } = &order.allowed;
+    if [own, stack].into_iter().all(|ceiling| *ceiling == Ceiling::default()) {
+        return Bounds::default();
+    }
+    let name = cgroup::leaf_name(&order.ticket.name, order.ticket.life);
+    Grounds::find(&order.dir.hash).make(&name, own, stack, leaf)
 }
 
 /// By what rules it is ended.
@@ -211,6 +227,8 @@ fn start(order: &Order<'_>, life: &Life<'_>) -> Result<Hold, Refused> {
         census: Census::starting_with(leader, leaf),
         ending: Ending::new(cage, false),
         gauge: Gauge::new(),
+        limiter: Limiter::new(order.allowed, life.bounds.clone()),
+        breaches: Vec::new(),
         group,
         terminal,
         why: None,
@@ -266,7 +284,7 @@ fn launch(
         read_end: None,
         mark: mark.map_err(own("make its mark"))?,
         cgroup: life.leaf.as_ref().map(|leaf| leaf.path().to_owned()),
-        bounds: Vec::new(),
+        bounds: life.bounds.to_enter(),
         descriptors: None,
         open_files: None,
     })

@@ -26,7 +26,7 @@ use std::os::unix::net::UnixStream;
 
 pub(crate) use census::Census;
 pub(crate) use ending::Ending;
-pub use known::{cage_of, leaf_of};
+pub use known::{bounds_of, cage_of, leaf_of};
 pub use nursery::VARIABLE as NURSERY;
 pub use output::Output;
 pub use protocol::{FromKeeper, LogSpec, Spec};

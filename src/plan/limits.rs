@@ -100,6 +100,28 @@ fn memory(text: &str) -> Result<u64, Fault> {
     }
 }
 
+/// Memory as the manifest's `limits` have it: `512M`. The text says what is wrong and how it is written.
+pub fn parse_memory(text: &str) -> Result<u64, String> {
+    memory(text).map_err(told)
+}
+
+/// Processors as the manifest's `limits` have them, as thousandths: `1.5` gives 1500.
+pub fn parse_cpus(text: &str) -> Result<u32, String> {
+    cpus(text).map_err(told)
+}
+
+/// A number of processes as the manifest's `limits` have it.
+pub fn parse_pids(text: &str) -> Result<u32, String> {
+    values::count(text).map_err(told)
+}
+
+fn told(fault: Fault) -> String {
+    match fault.hint {
+        Some(hint) => format!("{}: {hint}", fault.message),
+        None => fault.message,
+    }
+}
+
 /// Processors as thousandths: `1.5` gives 1500.
 fn cpus(text: &str) -> Result<u32, Fault> {
     let bad = || {

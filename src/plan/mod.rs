@@ -43,6 +43,7 @@ pub use container::{
 pub use context::{AutoPorts, Context, EnvFileError, WantedPorts, auto_port_key};
 pub use definition::fnv1a;
 pub use fallback::{Asked, engines_to_ask, without_engines};
+pub use limits::{parse_cpus, parse_memory, parse_pids};
 pub use monitor::MonitorPlan;
 pub use render::render_yaml;
 pub use resolve::{resolve, stack_name, wanted_auto_ports};

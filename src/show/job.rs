@@ -24,8 +24,11 @@ pub struct Job<'a> {
     pub processes: usize,
     /// What it left behind: number, command line, and whether it lives on.
     pub left: &'a [(i32, String, bool)],
+    /// Which limits it broke, and what followed; each a line of its own.
+    pub broken: Vec<String>,
 }
 
+/// What it broke of its limits, then how it ended:
 /// `✓ npm test  exit 0 in 12.3s · peak 1.2G · 43 processes · 1 left behind, ended: esbuild 4312`.
 #[must_use]
 pub fn line(paint: &Paint, job: &Job<'_>) -> String {
@@ -43,7 +46,9 @@ pub fn line(paint: &Paint, job: &Job<'_>) -> String {
     }
     let dot = format!(" {} ", paint.marks().dot);
     let name = paint.tone(Tone::Strong, &paint.clean(job.name));
-    format!("{} {name}  {}\n", paint.tone(tone, mark), parts.join(&dot))
+    let warn = paint.tone(Tone::Warn, paint.marks().warn);
+    let broken = job.broken.iter().map(|text| format!("{warn} {name}  {}\n", paint.clean(text)));
+    broken.chain([format!("{} {name}  {}\n", paint.tone(tone, mark), parts.join(&dot))]).collect()
 }
 
 fn names(paint: &Paint, which: &[&(i32, String, bool)]) -> String {
@@ -75,6 +80,7 @@ mod tests {
             memory: 3 << 29,
             processes: 43,
             left: &left,
+            broken: Vec::new(),
         };
         assert_eq!(
             line(&Paint::plain(), &job),
@@ -82,10 +88,12 @@ mod tests {
              · 1 could not be ended: sudo 9\n"
         );
         let why = Some("time limit of 1s".to_owned());
-        let job = Job { exit: Exit::Code(1), why, processes: 1, left: &[], ..job };
+        let broken = vec!["over its limit of processes: 31 of 10: ended".to_owned()];
+        let job = Job { exit: Exit::Code(1), why, processes: 1, left: &[], broken, ..job };
         assert_eq!(
             line(&Paint::plain(), &job),
-            "✗ npm test  time limit of 1s → exit 1 in 12.3s · peak 1.5G · 1 process\n"
+            "! npm test  over its limit of processes: 31 of 10: ended\n\
+             ✗ npm test  time limit of 1s → exit 1 in 12.3s · peak 1.5G · 1 process\n"
         );
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,13 +14,12 @@ use super::recall::call_keeper;
 use crate::cage::Cage;
 use crate::domain::{Life, UnitKind, UnitName};
 use crate::job;
-use crate::keeper::{cage_of, leaf_of};
+use crate::keeper::{bounds_of, cage_of, leaf_of};
 use crate::machine::{Adopted, Event, Target};
 use crate::plan::UnitPlan;
 use crate::store::log::Position;
-use crate::store::{LifeRecord, StackDir, give_up, read_doubted, read_records, remove_record};
+use crate::store::{LifeRecord, give_up, read_doubted, read_records, remove_record};
 use crate::sys;
-use crate::sys::cgroup::{Bounds, LEAF_PREFIX, Leaf, stack_name};
 use crate::sys::kill_point::{KillPoint, here};
 
 /// So long a keeper that was called may take to make its socket anew.
@@ -132,21 +130,6 @@ fn forget_doubted(performer: &mut Performer) -> io::Result<()> {
     }
     performer.doubted = doubted.named;
     Ok(())
-}
-
-/// What the kernel holds the life to, as far as it is still there.
-fn bounds_of(dir: &StackDir, record: &LifeRecord, unified: Option<&Leaf>) -> Bounds {
-    let own = record.intent.bounds.iter().filter(|(path, _)| is_made_here(dir, path));
-    Bounds::reopen(&own.cloned().collect::<Vec<_>>(), unified)
-}
-
-/// Whether a cgroup lies where this stack makes those of its lives.
-fn is_made_here(dir: &StackDir, path: &Path) -> bool {
-    let climbs = path.components().any(|part| part == Component::ParentDir);
-    let name =
-        |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let parent = name(path.parent()).is_some_and(|parent| parent == stack_name(&dir.hash));
-    parent && !climbs && name(Some(path)).is_some_and(|own| own.starts_with(LEAF_PREFIX))
 }
 
 /// A connection to the life's keeper. The recorded process itself must be the one that listens: what anybody else says of

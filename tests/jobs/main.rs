@@ -5,6 +5,7 @@
 mod bare;
 mod ended;
 mod leftovers;
+mod limits;
 mod line;
 mod terminal;
 #[path = "../stop/world.rs"]
@@ -13,7 +14,7 @@ mod world;
 
 use std::process::Command;
 
-use world::World;
+use world::{World, finish};
 
 /// One service, so that there is a stack; nobody starts it.
 const STACK: &str = "name: jobs\nservices: { web: { command: stand-in wait } }\n";

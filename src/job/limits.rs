@@ -1,0 +1,126 @@
+//! What a job may take: the kernel holds it to that where it may be asked to; elsewhere it is measured, and the process is
+//! ended that takes the most.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::cage::Cage;
+use crate::domain::{
+    Breach, Ceiling, Culprit, LifeUsage, Moment, OnBreach, OutOfMemory, ProcessUsage, Resource,
+};
+use crate::sys::cgroup::{Bounds, Controller};
+use crate::sys::clock;
+use crate::usage::{Meter, Subject};
+
+/// The first look: what is twice over so soon would fill the machine before the second.
+const FIRST: Duration = Duration::from_millis(250);
+/// After so many culprits the whole job is ended: whatever makes them lives on.
+const MOST_CULPRITS: usize = 3;
+
+/// What a job may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// The job itself.
+    pub own: Ceiling,
+    /// Its whole stack. Where that is measured, the job alone is held to it.
+    pub stack: Ceiling,
+    /// Between two looks.
+    pub interval: Duration,
+}
+
+/// Looks at a job again and again, as long as something of it must be measured.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    allowed: Allowed,
+    bounds: Bounds,
+    meter: Meter,
+    due: Moment,
+    /// How many looks in a row were over.
+    over: BTreeMap<Resource, u32>,
+    culprits: usize,
+}
+
+impl Limiter {
+    pub(super) fn new(allowed: Allowed, bounds: Bounds) -> Self {
+        let due = clock::moment() + FIRST.min(allowed.interval);
+        Self { allowed, bounds, meter: Meter::default(), due, over: BTreeMap::new(), culprits: 0 }
+    }
+
+    /// What is measured: how much, and whether that is the stack's limit.
+    fn limit(&self, resource: Resource) -> Option<(u64, bool)> {
+        let (own, stack, controller) = match resource {
+            Resource::Memory => (self.allowed.own.memory, self.allowed.stack.memory, Controller::Memory),
+            Resource::Pids => (
+                self.allowed.own.pids.map(u64::from),
+                self.allowed.stack.pids.map(u64::from),
+                Controller::Pids,
+            ),
+            Resource::Cpus | Resource::Runtime | Resource::Idle => return None,
+        };
+        let least = own.map(|own| (own, false)).into_iter().chain(stack.map(|stack| (stack, true))).min();
+        least.filter(|_| !self.bounds.holds(controller))
+    }
+
+    /// How long until the next look; none where there is nothing to look for.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let measures = [Resource::Memory, Resource::Pids].into_iter().any(|one| self.limit(one).is_some());
+        measures.then(|| self.due.since(clock::moment()))
+    }
+
+    /// What is broken now: two looks in a row are over, or one more than twice.
+    pub(super) fn look_when_due(&mut self, cage: &Cage) -> Vec<Breach> {
+        let now = clock::moment();
+        if now < self.due || self.wait().is_none() {
+            return Vec::new();
+        }
+        self.due = now + self.allowed.interval;
+        let memory_limit = self.limit(Resource::Memory).map(|(limit, _)| limit);
+        let subject = Subject { cage, inside: None, memory_limit, files: false };
+        let sample = self.meter.sample(&[subject], None, now);
+        sample.lives.first().map(|usage| self.judge(usage, cage)).unwrap_or_default()
+    }
+
+    fn judge(&mut self, usage: &LifeUsage, cage: &Cage) -> Vec<Breach> {
+        let all = [
+            (Resource::Memory, usage.memory, usage.biggest.as_ref()),
+            (Resource::Pids, usage.processes.into(), usage.broadest.as_ref()),
+        ];
+        let mut breaches = Vec::new();
+        for (resource, used, most) in all {
+            let over = self.limit(resource).filter(|(limit, _)| used > *limit);
+            let Some((limit, of_stack)) = over else {
+                self.over.remove(&resource);
+                continue;
+            };
+            let seen = self.over.entry(resource).or_default();
+            *seen += 1;
+            if *seen > 1 || used / 2 > limit {
+                *seen = 0;
+                breaches.push(self.breach(cage, most, (resource, used, limit, of_stack)));
+            }
+        }
+        breaches
+    }
+
+    fn breach(
+        &mut self,
+        cage: &Cage,
+        most: Option<&ProcessUsage>,
+        (resource, used, limit, of_stack): (Resource, u64, u64, bool),
+    ) -> Breach {
+        self.culprits += 1;
+        let culprit = most.map(|one| Culprit { process: one.process, command: one.command.clone() });
+        let other = culprit.as_ref().is_some_and(|culprit| culprit.process != cage.leader);
+        let action =
+            if other && self.culprits <= MOST_CULPRITS { OnBreach::KillCulprit } else { OnBreach::Stop };
+        Breach { resource, used, limit, of_stack, culprit, action }
+    }
+
+    /// What the kernel has ended for want of memory.
+    pub(super) fn out_of_memory(&self) -> Option<OutOfMemory> {
+        let seen = self.bounds.out_of_memory().filter(|seen| seen.kills > 0)?;
+        let own = self.allowed.own.memory.filter(|_| seen.own);
+        let limit = own.or(self.allowed.stack.memory);
+        Some(OutOfMemory { kills: seen.kills, limit, of_stack: own.is_none() && limit.is_some() })
+    }
+}
