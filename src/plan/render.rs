@@ -22,6 +22,9 @@ pub fn render_yaml(plan: &Plan, show_secrets: bool) -> String {
     let plan = &secrets::masked(plan.clone(), show_secrets);
     let writer = Writer { show_secrets };
     let mut top = vec![field("name", writer.text(plan.stack.as_str()))];
+    if !plan.environment.is_empty() {
+        top.push(field("environment", writer.stack_environment(plan)));
+    }
     let services = plan.units.iter().map(|unit| (unit.name.to_string(), writer.unit(unit))).collect();
     top.push(field("services", Yaml::Map(services)));
     let volumes = writer.named_volumes(plan);
@@ -48,6 +51,8 @@ pub(super) enum Yaml {
     Text(String),
     Number(u64),
     True,
+    /// Nothing is said: what the caller has.
+    Null,
     List(Vec<Yaml>),
     Map(Fields),
 }
@@ -60,6 +65,7 @@ impl Serialize for Yaml {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::True => serializer.serialize_bool(true),
+            Self::Null => serializer.serialize_unit(),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(fields) => {
                 let mut map = serializer.serialize_map(Some(fields.len()))?;
@@ -134,6 +140,15 @@ impl Writer {
         let labels = unit.labels.iter().map(|(name, value)| self.named(name, value)).collect();
         fields.push(field("labels", Yaml::Map(labels)));
         Yaml::Map(fields)
+    }
+
+    /// For jobs; each unit has it in its own.
+    fn stack_environment(&self, plan: &Plan) -> Yaml {
+        let entry = |(name, value): (&String, &Option<String>)| match value {
+            Some(value) => self.named(name, value),
+            None => field(name, Yaml::Null),
+        };
+        Yaml::Map(plan.environment.iter().map(entry).collect())
     }
 
     fn environment(&self, unit: &UnitPlan) -> (String, Yaml) {

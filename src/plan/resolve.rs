@@ -58,7 +58,8 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         }
         return Err(problems);
     }
-    let environment = common.environment.clone();
+    let own = |(name, _): &&(String, Option<String>)| !unit::is_own_name(name);
+    let environment = common.environment.iter().filter(own).cloned().collect();
     let mut plan = Plan {
         stack,
         dir: context.dir.clone(),

@@ -87,6 +87,11 @@ pub fn masked(mut plan: Plan, show: bool) -> Plan {
     if show {
         return plan;
     }
+    for (name, held) in &mut plan.environment {
+        if let Some(held) = held {
+            *held = value(name, held);
+        }
+    }
     each_unit(&mut plan, &mut |unit| {
         unit.environment.iter_mut().for_each(|(name, held)| *held = value(name, held));
         let args = build_args(unit);
@@ -112,6 +117,7 @@ fn build_args(unit: &mut UnitPlan) -> impl Iterator<Item = &mut (String, String)
 /// Every text of a plan that is free: neither a name nor a path.
 fn each_text(plan: &mut Plan, see: &mut impl FnMut(&mut String)) {
     plan.sweep.patterns.iter_mut().for_each(&mut *see);
+    plan.environment.values_mut().flatten().for_each(&mut *see);
     each_unit(plan, &mut |unit| {
         each_word(&mut unit.command, see);
         if let Some(container) = &mut unit.container {

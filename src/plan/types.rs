@@ -33,7 +33,7 @@ pub struct Plan {
     pub budgets: Budgets,
     /// What the stack itself sets or (none) takes away, for jobs: each unit has it in its own. Never written down.
     #[serde(skip)]
-    pub environment: Vec<(String, Option<String>)>,
+    pub environment: BTreeMap<String, Option<String>>,
     /// Secret values that stand in its texts; hidden wherever something is shown or written down for people.
     #[serde(default, skip_serializing_if = "Secrets::is_empty")]
     pub secrets: Secrets,

@@ -13,7 +13,7 @@ const ROOM: u32 = 120;
 const STACK: &str = concat!(
     "services:\n",
     "  quiet: { command: stand-in child --session --life 600, ready: { log: 'child [0-9]+' } }\n",
-    "  storm: { command: stand-in storm --sessions --life 300, ready: { log: storm }, stop_grace_period: 300ms }\n",
+    "  storm: { command: stand-in storm --sessions --life 300, ready: { log: storm }, stop_grace_period: 300ms, depends_on: [quiet] }\n",
     "  late: { command: stand-in wait, profiles: [late] }\n",
 );
 

@@ -102,7 +102,7 @@ fn plan(units: &[UnitPlan]) -> Arc<Plan> {
         sweep: SweepPlan::default(),
         monitor: MonitorPlan::default(),
         budgets: Budgets::default(),
-        environment: Vec::new(),
+        environment: std::collections::BTreeMap::new(),
         secrets: Secrets::default(),
     })
 }
