@@ -144,13 +144,13 @@ fn the_end_of_a_huge_log_is_read_from_the_end() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("a.log");
     let mut log = File::create(&path).expect("created");
-    log.set_len(10 << 30).expect("a sparse file of 10 GiB");
+    log.set_len(1 << 40).expect("a sparse file of 1 TiB");
     log.seek(io::SeekFrom::End(0)).expect("at the end");
     log.write_all(b"\na\nb\nc\n").expect("written");
     let args = LogsArgs { lines: Some(2), ..LogsArgs::default() };
     let began = Instant::now();
     assert_eq!(shown(&args, &[("a", &path)], false).expect("shown"), "b\nc\n");
-    assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "took {:?}", began.elapsed());
     assert_eq!(tail(&path, 2), ["b", "c"]);
 }
 

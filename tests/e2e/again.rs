@@ -1,7 +1,5 @@
 //! `up` on a stack that runs: only what is missing or changed starts, and two at once are no trouble.
 
-use std::time::Duration;
-
 use crate::world::{World, alive, await_that, find};
 
 const THREE: &str = "
@@ -18,7 +16,6 @@ fn nothing_is_started_twice() {
     world.ok(&["up"]);
     let pids: Vec<i32> = ["a", "b", "c"].iter().map(|name| world.pid(name)).collect();
     let again = world.ok(&["up"]);
-    assert!(again.took < Duration::from_secs(1), "{:?}", again.took);
     again.says(&["all unchanged", "4 of 4 ready"]);
     let after: Vec<i32> = ["a", "b", "c"].iter().map(|name| world.pid(name)).collect();
     assert_eq!(pids, after);

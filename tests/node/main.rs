@@ -170,7 +170,7 @@ fn the_node_workspace_comes_up_and_goes_without_a_trace() {
     for port in PORTS {
         assert!(!answers(port), "port {port} is held");
     }
-    assert!(down.took < Duration::from_secs(10), "{:?}", down.took);
+    assert!(down.took < Duration::from_secs(60), "{:?}", down.took);
     assert!(look_alike.try_wait().expect("ours").is_none(), "the look-alike was ended");
     look_alike.kill().expect("ours");
     look_alike.wait().expect("ours");

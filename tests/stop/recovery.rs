@@ -227,7 +227,7 @@ fn a_down_whose_client_is_killed_is_done_all_the_same() {
 fn a_supervisor_killed_in_the_middle_of_a_stop_is_replaced_by_the_next_down() {
     let world = World::new(concat!(
         "services:\n",
-        "  deaf: { command: stand-in deaf, stop_grace_period: 20s, ready: { log: deaf } }\n",
+        "  deaf: { command: stand-in deaf, stop_grace_period: 5m, ready: { log: deaf } }\n",
         "  api: { command: stand-in wait }\n",
     ));
     world.up();
@@ -240,7 +240,7 @@ fn a_supervisor_killed_in_the_middle_of_a_stop_is_replaced_by_the_next_down() {
     assert_ne!(ended.code(), Some(0), "nothing was proven");
     let begun = Instant::now();
     world.down(&["--timeout", "300ms"], 0);
-    assert!(begun.elapsed() < Duration::from_secs(8));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     world.assert_none_but(&[]);
 }
 
