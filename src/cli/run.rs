@@ -220,7 +220,7 @@ fn told(door: &Door, name: &UnitName, timeout: Option<Duration>, outcome: &Outco
         Why::Asked(signal) => format!("{signal} to devstack run"),
         Why::Over => "over its limits".to_owned(),
     });
-    let killed = outcome.out_of_memory.map(|what| format!("{} of it {what}", processes(what.kills)));
+    let killed = outcome.out_of_memory.map(|what| what.of_some());
     let name = name.as_str();
     let job = Job {
         name: name.strip_prefix("job ").unwrap_or(name),
@@ -239,8 +239,4 @@ fn told(door: &Door, name: &UnitName, timeout: Option<Duration>, outcome: &Outco
 fn broken(breach: &Breach) -> String {
     let what = if breach.action == OnBreach::KillCulprit { "ended" } else { "the job was ended" };
     format!("{breach}: {what}")
-}
-
-fn processes(count: u64) -> String {
-    crate::show::text::count(usize::try_from(count).unwrap_or(usize::MAX), "process", "processes")
 }

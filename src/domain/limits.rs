@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProcId, format_bytes, format_duration};
+use super::{LifeUsage, ProcId, ProcessUsage, format_bytes, format_duration};
 
 /// The most that one life may take; of each, none means: as much as it likes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +157,28 @@ pub struct Culprit {
     pub command: String,
 }
 
+/// After so many culprits of one breach the whole life is ended: whatever makes them lives on.
+pub const MOST_CULPRITS: u32 = 3;
+
 impl Resource {
+    /// Whether what is over its limit is no peak: this is not the first look in a row that says so, or it is more than twice
+    /// over. A processor that is busy for a moment is always one.
+    #[must_use]
+    pub fn is_no_peak(self, looks: u32, used: u64, limit: u64) -> bool {
+        looks > 1 || (used / 2 > limit && self != Self::Cpus)
+    }
+
+    /// Who takes the most of it; none where it is nothing that one process has.
+    #[must_use]
+    pub fn most(self, usage: &LifeUsage) -> Option<&ProcessUsage> {
+        match self {
+            Self::Memory => usage.biggest.as_ref(),
+            Self::Cpus => usage.busiest.as_ref(),
+            Self::Pids => usage.broadest.as_ref(),
+            Self::Runtime | Self::Idle => None,
+        }
+    }
+
     /// An amount of it in words: `1.2G`, `2.5 processors`, `64 processes`, `8h00m`.
     #[must_use]
     pub fn amount(self, count: u64) -> String {
@@ -201,6 +222,27 @@ pub struct OutOfMemory {
     pub limit: Option<u64>,
     /// It is the stack's.
     pub of_stack: bool,
+}
+
+impl OutOfMemory {
+    /// Whose limit it was: the life's own, where that was reached and there is one, else the stack's.
+    #[must_use]
+    pub fn of(kills: u64, own: Option<u64>, stack: Option<u64>) -> Self {
+        Self { kills, limit: own.or(stack), of_stack: own.is_none() && stack.is_some() }
+    }
+
+    /// `1 process of it killed by the kernel: out of memory (limit 1.0G)`, of a life that may go on.
+    #[must_use]
+    pub fn of_some(&self) -> String {
+        let processes = if self.kills == 1 { "process" } else { "processes" };
+        format!("{} {processes} of it {self}", self.kills)
+    }
+}
+
+impl From<&ProcessUsage> for Culprit {
+    fn from(usage: &ProcessUsage) -> Self {
+        Self { process: usage.process, command: usage.command.clone() }
+    }
 }
 
 impl fmt::Display for OutOfMemory {

@@ -29,7 +29,7 @@ pub use container::{
 pub use exit::{Exit, Signal, UnknownSignal};
 pub use failure::Failure;
 pub use id::{Life, Mark, Pid, ProcId};
-pub use limits::{Breach, Ceiling, Culprit, Limits, OnBreach, OutOfMemory, Resource};
+pub use limits::{Breach, Ceiling, Culprit, Limits, MOST_CULPRITS, OnBreach, OutOfMemory, Resource};
 pub use name::{NameError, StackName, UnitName};
 pub use port::{PortHolder, PortStatus};
 pub use report::{DownReport, Ended, EndedUnit, Survivor, UnitOutcome, UpReport};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cage::Cage;
 use crate::domain::{
-    Breach, Ceiling, Culprit, LifeUsage, Moment, OnBreach, OutOfMemory, ProcessUsage, Resource,
+    Breach, Ceiling, Culprit, LifeUsage, MOST_CULPRITS, Moment, OnBreach, OutOfMemory, ProcessUsage, Resource,
 };
 use crate::sys::cgroup::{Bounds, Controller};
 use crate::sys::clock;
@@ -14,8 +14,6 @@ use crate::usage::{Meter, Subject};
 
 /// The first look: what is twice over so soon would fill the machine before the second.
 const FIRST: Duration = Duration::from_millis(250);
-/// After so many culprits the whole job is ended: whatever makes them lives on.
-const MOST_CULPRITS: usize = 3;
 
 /// What a job may take.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +35,7 @@ pub(super) struct Limiter {
     due: Moment,
     /// How many looks in a row were over.
     over: BTreeMap<Resource, u32>,
-    culprits: usize,
+    culprits: u32,
 }
 
 impl Limiter {
@@ -81,12 +79,9 @@ impl Limiter {
     }
 
     fn judge(&mut self, usage: &LifeUsage, cage: &Cage) -> Vec<Breach> {
-        let all = [
-            (Resource::Memory, usage.memory, usage.biggest.as_ref()),
-            (Resource::Pids, usage.processes.into(), usage.broadest.as_ref()),
-        ];
+        let all = [(Resource::Memory, usage.memory), (Resource::Pids, usage.processes.into())];
         let mut breaches = Vec::new();
-        for (resource, used, most) in all {
+        for (resource, used) in all {
             let over = self.limit(resource).filter(|(limit, _)| used > *limit);
             let Some((limit, of_stack)) = over else {
                 self.over.remove(&resource);
@@ -94,9 +89,9 @@ impl Limiter {
             };
             let seen = self.over.entry(resource).or_default();
             *seen += 1;
-            if *seen > 1 || used / 2 > limit {
+            if resource.is_no_peak(*seen, used, limit) {
                 *seen = 0;
-                breaches.push(self.breach(cage, most, (resource, used, limit, of_stack)));
+                breaches.push(self.breach(cage, resource.most(usage), (resource, used, limit, of_stack)));
             }
         }
         breaches
@@ -109,7 +104,7 @@ impl Limiter {
         (resource, used, limit, of_stack): (Resource, u64, u64, bool),
     ) -> Breach {
         self.culprits += 1;
-        let culprit = most.map(|one| Culprit { process: one.process, command: one.command.clone() });
+        let culprit = most.map(Culprit::from);
         let other = culprit.as_ref().is_some_and(|culprit| culprit.process != cage.leader);
         let action =
             if other && self.culprits <= MOST_CULPRITS { OnBreach::KillCulprit } else { OnBreach::Stop };
@@ -120,7 +115,6 @@ impl Limiter {
     pub(super) fn out_of_memory(&self) -> Option<OutOfMemory> {
         let seen = self.bounds.out_of_memory().filter(|seen| seen.kills > 0)?;
         let own = self.allowed.own.memory.filter(|_| seen.own);
-        let limit = own.or(self.allowed.stack.memory);
-        Some(OutOfMemory { kills: seen.kills, limit, of_stack: own.is_none() && limit.is_some() })
+        Some(OutOfMemory::of(seen.kills, own, self.allowed.stack.memory))
     }
 }

@@ -13,12 +13,9 @@ use super::turn::Turn;
 use super::unit::{Fault, Phase, Run, Unit};
 use super::{Action, Stack, words};
 use crate::domain::{
-    Breach, Ceiling, Culprit, LifeUsage, Limits, Moment, OnBreach, OutOfMemory, ProcessUsage, Resource,
+    Breach, Ceiling, Culprit, LifeUsage, Limits, MOST_CULPRITS, Moment, OnBreach, OutOfMemory, Resource,
     TotalUsage,
 };
-
-/// After so many culprits of one breach the whole life is ended: whatever makes them lives on.
-const MOST_CULPRITS: u32 = 3;
 
 /// What is known of one life and its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +44,7 @@ impl Watched {
 
     /// What is wrong, as long as it is, or what was done for it.
     pub(super) fn words(&self) -> Option<String> {
-        let killed = self.out_of_memory.map(|what| format!("{} of it {what}", words::processes(what.kills)));
+        let killed = self.out_of_memory.map(|what| what.of_some());
         let breach = self.breach.as_ref().map(ToString::to_string);
         breach.or(killed)
     }
@@ -81,7 +78,7 @@ impl Overruns {
         };
         let run = self.0.entry(measured.resource).or_insert(Overrun { since: now, seen: 0, breaches: 0 });
         run.seen += 1;
-        let no_peak = run.seen > 1 || (measured.used / 2 > limit && measured.resource != Resource::Cpus);
+        let no_peak = measured.resource.is_no_peak(run.seen, measured.used, limit);
         if !no_peak || now - run.since < sustained {
             return None;
         }
@@ -135,7 +132,7 @@ impl Stack {
             ),
         ];
         for (resource, used, limit, most) in all {
-            let culprit = most.and_then(|usage| culprit(resource, usage));
+            let culprit = most.and_then(|usage| resource.most(usage));
             let measured = Measured { resource, used, limit };
             let judged = self.over.judge(&measured, Duration::ZERO, turn.now);
             let (Some(count), Some(limit), Some(usage)) = (judged, limit, most) else { continue };
@@ -146,7 +143,7 @@ impl Stack {
                     used,
                     limit,
                     of_stack: true,
-                    culprit: culprit.map(named),
+                    culprit: culprit.map(Culprit::from),
                     action: action(OnBreach::AsKernel, resource),
                 };
                 unit.breached(breach, count, turn);
@@ -172,7 +169,7 @@ impl Unit {
             (Resource::Pids, usage.processes.into(), pids.map(u64::from)),
         ];
         for (resource, used, limit) in all {
-            let culprit = culprit(resource, usage);
+            let culprit = resource.most(usage);
             let measured = Measured { resource, used, limit };
             let Some(count) = self.watched.over.judge(&measured, sustained, turn.now) else { continue };
             let limit = match (resource, cpus_milli, limit) {
@@ -180,7 +177,7 @@ impl Unit {
                 (_, _, limit) => limit.unwrap_or(0),
             };
             let action = action(on_breach, resource);
-            let culprit = culprit.map(named);
+            let culprit = culprit.map(Culprit::from);
             self.breached(Breach { resource, used, limit, of_stack: false, culprit, action }, count, turn);
         }
         if self.watched.over.0.is_empty() {
@@ -293,17 +290,4 @@ fn action(wanted: OnBreach, resource: Resource) -> OnBreach {
 /// A tenth above: what the kernel counts and what is measured are not the same ticks.
 fn with_slack(milli: u32) -> u64 {
     u64::from(milli) + u64::from(milli / 10)
-}
-
-fn culprit(resource: Resource, usage: &LifeUsage) -> Option<&ProcessUsage> {
-    match resource {
-        Resource::Memory => usage.biggest.as_ref(),
-        Resource::Cpus => usage.busiest.as_ref(),
-        Resource::Pids => usage.broadest.as_ref(),
-        Resource::Runtime | Resource::Idle => None,
-    }
-}
-
-fn named(process: &ProcessUsage) -> Culprit {
-    Culprit { process: process.process, command: process.command.clone() }
 }

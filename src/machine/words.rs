@@ -72,8 +72,3 @@ pub(super) fn question(probe: &Probe) -> String {
         Probe::Own => "the health check of its image".to_owned(),
     }
 }
-
-/// `1 process`, `3 processes`.
-pub(super) fn processes(count: u64) -> String {
-    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
-}

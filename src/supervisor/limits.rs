@@ -68,11 +68,7 @@ impl Performer {
         held.kernel_kills = seen.kills;
         let stack = self.stack.plan.as_ref().and_then(|plan| plan.limits.memory);
         let own = held.plan.limits.memory.filter(|_| seen.own);
-        let what = OutOfMemory {
-            kills: seen.kills,
-            limit: own.or(stack),
-            of_stack: own.is_none() && stack.is_some(),
-        };
+        let what = OutOfMemory::of(seen.kills, own, stack);
         Some(Event::OutOfMemory { unit: key.0.clone(), life: key.1, what })
     }
 
