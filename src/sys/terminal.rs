@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use rustix::process::{getpgid, getpgrp, getpid, getppid, getsid};
-
+use super::proc::{self, Stat};
 use super::signals::Held;
 use crate::domain::Pid;
 
@@ -42,24 +41,20 @@ impl Terminal {
     /// Whether it listens to the group of this process.
     #[must_use]
     pub fn is_with_us(&self) -> bool {
-        rustix::termios::tcgetpgrp(&self.0).is_ok_and(|now| now == getpgrp())
+        own_group().is_some_and(|own| self.is_with(own))
     }
 
     /// Lets it listen to this group.
     pub fn give_to(&self, group: Pid) -> io::Result<()> {
         let group = rustix::process::Pid::from_raw(group.get()).ok_or(io::ErrorKind::InvalidInput)?;
-        self.set(group)
+        // From the background this stops the caller, unless the signal is held back.
+        let _held = Held::back(libc::SIGTTOU);
+        Ok(rustix::termios::tcsetpgrp(&self.0, group)?)
     }
 
     /// Lets it listen to the group of this process again.
     pub fn take_back(&self) -> io::Result<()> {
-        self.set(getpgrp())
-    }
-
-    fn set(&self, group: rustix::process::Pid) -> io::Result<()> {
-        // From the background this stops the caller, unless the signal is held back.
-        let _held = Held::back(libc::SIGTTOU);
-        Ok(rustix::termios::tcsetpgrp(&self.0, group)?)
+        self.give_to(own_group().ok_or(io::ErrorKind::InvalidInput)?)
     }
 }
 
@@ -81,14 +76,12 @@ impl Standing {
     /// Of this process.
     #[must_use]
     pub fn own(terminal: Option<&Terminal>) -> Self {
-        let (group, session) = (getpgrp(), getsid(None).ok());
-        let under_shell = getppid().is_some_and(|parent| {
-            getsid(Some(parent)).ok() == session && getpgid(Some(parent)).is_ok_and(|other| other != group)
-        });
+        let own = own_stat();
+        let parent = own.as_ref().and_then(|own| proc::stat(own.ppid));
         Self {
             terminal: terminal.is_some(),
-            leads: group == getpid() && session != Some(getpid()),
-            under_shell,
+            leads: own.as_ref().is_some_and(|own| own.pgid == own.pid && own.sid != own.pid),
+            under_shell: own.zip(parent).is_some_and(|(own, parent)| is_under_shell(&own, &parent)),
             alone: io::stdin().is_terminal() && io::stdout().is_terminal(),
         }
     }
@@ -104,6 +97,20 @@ impl Standing {
             Self { .. } => Group::Shared,
         }
     }
+}
+
+fn own_stat() -> Option<Stat> {
+    proc::stat(rustix::process::getpid().as_raw_nonzero().get())
+}
+
+/// None where it was opened outside of our PID namespace: the kernel calls it 0 then, as `docker exec` and `unshare` show.
+fn own_group() -> Option<Pid> {
+    own_stat().and_then(|own| Pid::new(own.pgid))
+}
+
+/// Two sessions outside of our view are both 0, and need not be the same.
+fn is_under_shell(own: &Stat, parent: &Stat) -> bool {
+    own.sid != 0 && own.sid == parent.sid && own.pgid != parent.pgid
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
-use crate::world::{World, finish, skip};
+use crate::world::{World, behind, finish, is_root, skip};
 use crate::{STACK, job};
 
 /// The status of a shell script, bare and as a job. A core dump would only take time.
@@ -160,4 +160,27 @@ fn a_core_dump_is_the_commands_alone() {
     let cores = std::fs::read_dir(world.dir()).expect("a directory").flatten();
     let cores = cores.filter(|entry| entry.file_name().to_string_lossy().contains("core")).count();
     assert!(cores <= 1, "{cores} core dumps");
+}
+
+#[test]
+fn a_session_and_a_group_outside_of_the_pid_namespace_are_no_obstacle() {
+    // As `docker exec`, `bwrap` and CI machines start things: the kernel calls both 0.
+    let mut enter = vec!["unshare"];
+    if !is_root() {
+        enter.extend(["--user", "--map-root-user"]);
+    }
+    enter.extend(["--pid", "--fork", "--mount-proc", "--kill-child", "--"]);
+    let world = World::new(STACK);
+    let probe = Command::new(enter[0]).args(&enter[1..]).arg("true").stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        return skip("no PID namespace can be made here");
+    }
+    let script = "read -r own < /proc/self/stat; echo \"$own\" | cut -d' ' -f5,6; \"$@\"; exit $?";
+    for leads in [&["sh", "-c", script, "sh"][..], &["timeout", "60", "sh", "-c", script, "sh"]] {
+        let words: Vec<&str> = enter.iter().chain(leads).copied().collect();
+        let ran = finish(behind(&words, &job(&world, &["-q"], &["sh", "-c", "echo ran; exit 7"]))).expect(7);
+        let (standing, ran) = ran.out.split_once('\n').expect("two lines");
+        assert!(standing.ends_with(" 0"), "the session is outside: {standing}");
+        assert_eq!(ran, "ran\n");
+    }
 }

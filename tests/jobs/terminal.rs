@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::STACK;
-use crate::world::{World, stat, until};
+use crate::world::{World, is_root, skip, stat, until};
 
 /// A shell in a terminal of its own.
 struct Shell {
@@ -179,4 +179,16 @@ fn a_pager_behind_a_job_keeps_the_terminal() {
         shell.types("words\n");
         shell.sees("heard words");
     });
+}
+
+#[test]
+fn a_terminal_of_a_session_outside_of_the_pid_namespace_is_shared() {
+    if !is_root() {
+        return skip("a PID namespace below a terminal is root's to make");
+    }
+    let world = World::new(STACK);
+    let shell =
+        Shell::start(&world, &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-i"]);
+    shell.types("cut -d' ' -f6 /proc/self/stat; $DS run -q -- sh -c 'echo ran; exit 7'; echo co\"\"de=$?\n");
+    shell.sees("0\r\nran\r\ncode=7");
 }
