@@ -117,6 +117,15 @@ pub struct Cage {
     asked: BTreeSet<ProcId>,
 }
 
+/// Who of a life is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Each member.
+    All,
+    /// The leader alone, as long as it lives: its children do what it has asked for, and must not be interrupted.
+    Leader,
+}
+
 /// What an ask came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskOutcome {
@@ -190,34 +199,16 @@ impl Cage {
         members.iter().map(|member| member.id).filter(|id| self.ledger.insert(*id)).collect()
     }
 
-    /// Sends the signal to each member that has not had one yet; stopped ones are woken after it.
+    /// Sends the signal to each of these members that has not had one yet; stopped ones are woken after it.
     ///
     /// The leader's group gets it as a whole where that reaches members only, everyone else by itself. Call it again
     /// when members have ended or were born: who has had it is left in peace.
-    pub fn ask(&mut self, signal: Signal) -> AskOutcome {
-        self.ask_in(&mut World::new(), signal)
-    }
-
-    /// The same by a look that was taken already.
-    pub fn ask_in(&mut self, world: &mut World, signal: Signal) -> AskOutcome {
+    pub fn ask(&mut self, world: &mut World, whom: Whom, signal: Signal) -> AskOutcome {
+        let leader = Some(self.leader).filter(|leader| whom == Whom::Leader && proc::is_alive(*leader));
         let mut asked = std::mem::take(&mut self.asked);
-        let outcome = stop::ask(self, world, &mut asked, signal);
-        self.asked = asked;
-        outcome
-    }
-
-    /// Asks the leader alone, as long as it lives: its children do what it has asked for, and must not be interrupted.
-    pub fn ask_leader(&mut self, signal: Signal) -> AskOutcome {
-        self.ask_leader_in(&mut World::new(), signal)
-    }
-
-    /// The same by a look that was taken already.
-    pub fn ask_leader_in(&mut self, world: &mut World, signal: Signal) -> AskOutcome {
-        if !proc::is_alive(self.leader) {
-            return self.ask_in(world, signal);
-        }
-        let mut asked = std::mem::take(&mut self.asked);
-        let outcome = stop::ask_some(self, world, &mut asked, signal, |member| member.id == self.leader);
+        let outcome = stop::ask(self, world, &mut asked, signal, |member| {
+            leader.is_none_or(|leader| member.id == leader)
+        });
         self.asked = asked;
         outcome
     }

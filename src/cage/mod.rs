@@ -27,7 +27,7 @@ pub use beside::{Beside, Running, unheld};
 pub use guard::is_machinery;
 pub use holder::{Claim, claim, holder, holders, is_engines, listening, listening_each};
 pub use inside::inside;
-pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled};
+pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled, Whom};
 pub use looks::Looks;
 pub use lost::lost_secret;
 pub use marks::{MARK_DESCRIPTOR, memfd_name};

@@ -51,16 +51,6 @@ pub(super) fn ask(
     world: &mut World,
     asked: &mut BTreeSet<ProcId>,
     signal: Signal,
-) -> AskOutcome {
-    ask_some(prey, world, asked, signal, |_| true)
-}
-
-/// The same to those members only.
-pub(super) fn ask_some(
-    prey: &dyn Prey,
-    world: &mut World,
-    asked: &mut BTreeSet<ProcId>,
-    signal: Signal,
     whom: impl Fn(&Member) -> bool,
 ) -> AskOutcome {
     let guard = prey.guard();

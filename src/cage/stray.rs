@@ -243,7 +243,7 @@ impl Strays {
     /// As [`Cage::ask`].
     pub fn ask(&mut self, signal: Signal) -> AskOutcome {
         let mut asked = std::mem::take(&mut self.asked);
-        let outcome = stop::ask(self, &mut World::new(), &mut asked, signal);
+        let outcome = stop::ask(self, &mut World::new(), &mut asked, signal, |_| true);
         self.asked = asked;
         outcome
     }

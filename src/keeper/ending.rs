@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cage::Cage;
+use crate::cage::{Cage, Whom, World};
 use crate::domain::{Moment, Signal};
 use crate::sys::clock;
 
@@ -84,11 +84,8 @@ impl Ending {
     }
 
     fn ask(&mut self, signal: Signal) {
-        if self.leader_only {
-            self.cage.ask_leader(signal)
-        } else {
-            self.cage.ask(signal)
-        };
+        let whom = if self.leader_only { Whom::Leader } else { Whom::All };
+        self.cage.ask(&mut World::new(), whom, signal);
     }
 
     fn kill(&mut self, now: Moment) {

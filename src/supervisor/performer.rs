@@ -19,7 +19,7 @@ use super::nursery::Nursery;
 use super::orphaned::{Orphaned, WATCHED_ENDS};
 use super::ports::Ports;
 use super::receipts::Receipts;
-use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Looks, StackFacts, Strays};
+use crate::cage::{self, Cage, Depth, Hearth, KillOutcome, Looks, StackFacts, Strays, Whom, World};
 use crate::control::{DownCall, UpCall};
 use crate::domain::{Exit, Failure, Life, ProcId, Signal, StackView, State, UnitName, UnitView};
 use crate::keeper::FromKeeper;
@@ -387,13 +387,10 @@ impl Performer {
                     if to_shim {
                         containers::order_grace(&self.dir, unit, *life, grace);
                     }
-                    let mut looks = self.looks.borrow_mut();
-                    Some(match (cage.is_kept(), to_shim) {
-                        (true, false) => cage.ask(signal),
-                        (true, true) => cage.ask_leader(signal),
-                        (false, false) => cage.ask_in(looks.since(self.since), signal),
-                        (false, true) => cage.ask_leader_in(looks.since(self.since), signal),
-                    })
+                    let whom = if to_shim { Whom::Leader } else { Whom::All };
+                    let (mut tree, mut looks) = (World::new(), self.looks.borrow_mut());
+                    let world = if cage.is_kept() { &mut tree } else { looks.since(self.since) };
+                    Some(cage.ask(world, whom, signal))
                 })
             }
         };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use devstack::cage::{Cage, Depth, World};
+use devstack::cage::{Cage, Depth, Whom, World};
 use devstack::domain::{FoundBy, ProcId, Signal};
 use devstack::sys::cgroup::{Leaf, place, stack_name};
 use devstack::sys::proc;
@@ -141,7 +141,7 @@ fn a_cgroup_that_was_frozen_hears_the_signal() {
     fs::write(caged.file("cgroup.freeze"), "1").expect("it may be written");
     await_fact("it is frozen", || caged.read("cgroup.events").contains("frozen 1"));
     let mut cage = caged.cage(shape.id);
-    cage.ask(Signal::TERM);
+    cage.ask(&mut World::new(), Whom::All, Signal::TERM);
     await_end(shape.id);
     assert_eq!(shape.line(), "term");
 }

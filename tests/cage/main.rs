@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Read as _;
 use std::process::Command;
 
-use devstack::cage::{Depth, ENV_LIFE, ENV_STACK_ID, MARK_DESCRIPTOR, World, memfd_name};
+use devstack::cage::{Depth, ENV_LIFE, ENV_STACK_ID, MARK_DESCRIPTOR, Whom, World, memfd_name};
 use devstack::domain::{FoundBy, Pid, ProcId, Signal};
 use devstack::sys::proc;
 
@@ -132,14 +132,14 @@ fn each_member_is_asked_once_and_the_stopped_are_woken() {
     let state = || proc::stat(stopped.pid.get()).map(|stat| stat.state);
     await_fact("it stops itself", || state() == Some(proc::RunState::Stopped));
     let mut cage = cage_of(shape.id);
-    let heard = cage.ask(Signal::TERM);
+    let heard = cage.ask(&mut World::new(), Whom::All, Signal::TERM);
     assert!(heard.refused.is_empty());
     assert_eq!(heard.heard.len(), 2);
     await_end(stopped);
     assert_eq!(shape.line(), "term");
-    assert_eq!(cage.ask(Signal::TERM).heard.len(), 0);
+    assert_eq!(cage.ask(&mut World::new(), Whom::All, Signal::TERM).heard.len(), 0);
     cage.forget_asked();
-    assert_eq!(cage.ask(Signal::from_number(libc::SIGUSR1)).heard.len(), 1);
+    assert_eq!(cage.ask(&mut World::new(), Whom::All, Signal::from_number(libc::SIGUSR1)).heard.len(), 1);
     assert_eq!(shape.line(), "end", "it heard TERM twice");
     await_end(shape.id);
 }
@@ -151,7 +151,7 @@ fn who_asked_is_spared_even_inside_the_group() {
     let (caller, other) = (shape.told(), shape.told());
     let mut cage = cage_of(shape.id);
     cage.spared.insert(caller);
-    let outcome = cage.ask(Signal::TERM);
+    let outcome = cage.ask(&mut World::new(), Whom::All, Signal::TERM);
     assert_eq!(processes(&outcome.refused), [caller]);
     await_end(other);
     await_end(shape.id);
@@ -172,7 +172,7 @@ fn the_deaf_are_killed_and_look_alikes_are_not() {
     let mut canary = Shape::start(&script, |_| {});
     let canaries = [canary.told(), canary.told(), canary.id];
     let mut cage = cage_of(shape.id);
-    assert_eq!(cage.ask(Signal::TERM).heard.len(), 3);
+    assert_eq!(cage.ask(&mut World::new(), Whom::All, Signal::TERM).heard.len(), 3);
     assert!(runs(shape.id), "it is deaf");
     let outcome = cage.kill();
     assert!(outcome.survivors.is_empty(), "{outcome:?}");
@@ -233,7 +233,7 @@ fn another_stacks_process_is_never_signalled() {
     await_program(nested, "sleep");
     let mut cage = cage_of(shape.id);
     cage.ledger.insert(nested);
-    assert_eq!(processes(&cage.ask(Signal::TERM).refused), [nested]);
+    assert_eq!(processes(&cage.ask(&mut World::new(), Whom::All, Signal::TERM).refused), [nested]);
     await_end(shape.id);
     let outcome = cage.kill();
     assert!(runs(nested));
@@ -264,7 +264,7 @@ fn a_keeper_is_no_member_and_ends_last() {
     let mut cage = cage_of(leader);
     cage.keeper = Some(keeper.id);
     assert!(cage.is_kept());
-    assert!(processes(&cage.ask(Signal::TERM).refused).contains(&nested));
+    assert!(processes(&cage.ask(&mut World::new(), Whom::All, Signal::TERM).refused).contains(&nested));
     let outcome = cage.kill();
     await_end(leader);
     assert!(runs(keeper.id) && runs(nested), "machinery is never signalled");
