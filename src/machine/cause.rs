@@ -2,7 +2,7 @@
 
 use super::closing::DownWork;
 use super::request::UpWork;
-use super::unit::{Goal, Phase, Then};
+use super::standing::{Goal, Phase, Then};
 use super::{RequestId, Stack, Target};
 use crate::domain::{Failure, UnitName, Why};
 

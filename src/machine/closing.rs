@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ladder::{Entry, Ladder};
+use super::standing::{Fact, Goal, Phase, StopOrder};
 use super::turn::Turn;
-use super::unit::{Fact, Goal, Phase, StopOrder, Unit};
+use super::unit::Unit;
 use super::{Action, DownRequest, Reply, RequestId, Stack, Target};
 use crate::domain::{
     ContainersProof, DownReport, Ended, EndedUnit, Moment, PortStatus, Signal, Survivor, UnitName,

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::standing::{Fault, Phase, Run};
 use super::turn::Turn;
-use super::unit::{Fault, Phase, Run, Unit};
+use super::unit::Unit;
 use super::{Action, Stack, words};
 use crate::domain::{
     Breach, Ceiling, Culprit, LifeUsage, Limits, MOST_CULPRITS, Moment, OnBreach, OutOfMemory, Resource,

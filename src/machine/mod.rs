@@ -15,6 +15,7 @@ mod request;
 mod restart;
 mod rollback;
 mod stack;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod turn;

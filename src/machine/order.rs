@@ -7,8 +7,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::Stack;
+use super::standing::{Phase, Rest};
 use super::turn::Turn;
-use super::unit::{Phase, Rest, Unit};
+use super::unit::Unit;
 use crate::domain::{Health, UnitKind, UnitName};
 use crate::plan::Condition;
 

@@ -2,10 +2,9 @@
 
 use super::ladder::{Entry, Ladder};
 use super::restart::{self, Death, Next};
+use super::standing::{Checks, Ending, Fact, Fault, Phase, ProbeState, Rest, Run, StopOrder, Then};
 use super::turn::Turn;
-use super::unit::{
-    Checks, Ending, Fact, Fault, Phase, ProbeState, Rest, Run, StopOrder, Then, Unit, grace_of,
-};
+use super::unit::{Unit, grace_of};
 use super::{Action, Answer, words};
 use crate::domain::{
     Breach, Exit, Failure, Health, Moment, OnBreach, OutOfMemory, Resource, Survivor, UnitKind,
@@ -432,7 +431,7 @@ impl Unit {
         self.emptied(ending, turn)
     }
 
-    fn reached(&mut self, goal: super::unit::Goal) -> Phase {
+    fn reached(&mut self, goal: super::standing::Goal) -> Phase {
         self.reach(goal);
         std::mem::replace(&mut self.phase, Phase::Queued)
     }

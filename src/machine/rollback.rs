@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::closing::{Findings, Verified};
+use super::standing::{Goal, Phase, Rest, StopOrder};
 use super::turn::Turn;
-use super::unit::{Goal, Phase, Rest, StopOrder, Unit};
+use super::unit::Unit;
 use super::{Action, Stack};
 use crate::domain::{ContainerTrouble, EndedUnit, Failure, Moment, UnitName};
 

@@ -2,7 +2,8 @@
 
 use super::Stack;
 use super::order::{Holds, holds};
-use super::unit::{Fault, Phase, ProbeState, Rest, Run, Unit};
+use super::standing::{Fault, Phase, ProbeState, Rest, Run};
+use super::unit::Unit;
 use super::{request, words};
 use crate::domain::{ContainerView, Failure, Health, Moment, State, UnitKind, UnitView, WallTime};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::unit::{ProbeState, Unit};
+use super::standing::ProbeState;
+use super::unit::Unit;
 use crate::domain::ContainerStep;
 use crate::plan::{CommandPlan, ContainerPlan, HttpProbe, Probe, UnitPlan};
 

@@ -1,17 +1,13 @@
 //! Where a stack's files are: state that survives its checkout, sockets with short paths, all of it the user's alone.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::files::{check_place, check_private, private_dir, read_whole, write_text};
-use super::seal::{Seal, unverified};
-use crate::domain::{Life, Mark, StackName, StackView, UnitName};
-use crate::plan::{AutoPorts, Plan, fnv1a};
+use super::files::{check_place, check_private};
+use super::stack_dir::StackDir;
+use crate::domain::StackName;
+use crate::plan::fnv1a;
 
 /// `sockaddr_un` holds 108 bytes; a stack's own part of a socket path needs about 45 of them.
 const LONGEST_RUNTIME_ROOT: usize = 60;
@@ -27,17 +23,6 @@ pub const STATE_VERSION: u32 = 1;
 pub struct Home {
     state: PathBuf,
     runtime: PathBuf,
-}
-
-/// The directories of one stack.
-#[derive(Clone, Debug)]
-pub struct StackDir {
-    /// Hash of the manifest's path; the same wherever the name changes.
-    pub hash: String,
-    /// Ledger, journal and logs.
-    pub state: PathBuf,
-    /// Sockets.
-    pub runtime: PathBuf,
 }
 
 /// Why the directories cannot be used.
@@ -70,70 +55,6 @@ pub enum HomeError {
         /// Its version.
         found: u32,
     },
-}
-
-/// What is known of a stack beyond its lives: `stack.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StackFile {
-    /// Version of the format.
-    pub version: u32,
-    /// The stack's name.
-    pub name: StackName,
-    /// The manifest.
-    pub manifest: PathBuf,
-    /// Random; in the environment of all its processes as `DEVSTACK_STACK_ID`.
-    pub secret: Mark,
-    /// Ports chosen for `auto`.
-    #[serde(default)]
-    pub auto_ports: AutoPorts,
-    /// The last life of each unit: numbers never go back.
-    #[serde(default)]
-    pub lives: BTreeMap<UnitName, Life>,
-    /// The plan of the last `up`.
-    #[serde(default)]
-    pub plan: Option<Plan>,
-    /// The manifest's directory itself, whatever it is called: known again where it was moved, and missed where another
-    /// was put in its place.
-    #[serde(default)]
-    pub checkout: Option<DirectoryId>,
-}
-
-/// A directory as the file system knows it: device and inode.
-pub type DirectoryId = (u64, u64);
-
-/// Which directory is at a path now.
-#[must_use]
-pub fn directory_at(path: &Path) -> Option<DirectoryId> {
-    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
-}
-
-/// What every version of the format has.
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
-impl StackFile {
-    /// A new stack.
-    #[must_use]
-    pub fn new(name: StackName, manifest: PathBuf, secret: Mark) -> Self {
-        Self {
-            version: STATE_VERSION,
-            checkout: manifest.parent().and_then(directory_at),
-            name,
-            manifest,
-            secret,
-            auto_ports: AutoPorts::new(),
-            lives: BTreeMap::new(),
-            plan: None,
-        }
-    }
-
-    /// The manifest's directory.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        self.manifest.parent().unwrap_or(&self.manifest)
-    }
 }
 
 /// The hash of a manifest's real path that names its stack on disk.
@@ -253,204 +174,10 @@ impl Home {
     }
 }
 
-impl StackDir {
-    /// The supervisor's API socket.
-    #[must_use]
-    pub fn socket(&self) -> PathBuf {
-        self.runtime.join("api.sock")
-    }
-
-    /// Where jobs wait for their turn.
-    #[must_use]
-    pub fn jobs(&self) -> PathBuf {
-        self.state.join("jobs")
-    }
-
-    /// Where the keeper of a life listens.
-    #[must_use]
-    pub fn keeper_socket(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.runtime.join(format!("k-{:08x}-{life}", fnv1a(unit.as_str().as_bytes()) >> 32))
-    }
-
-    /// Where the keeper of a life takes `sd_notify` messages.
-    #[must_use]
-    pub fn notify_socket(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.runtime.join(format!("n-{:08x}-{life}", fnv1a(unit.as_str().as_bytes()) >> 32))
-    }
-
-    /// What the shim of a container is told, with all secrets: a [`crate::plan::UnitPlan`] and what is not in it.
-    #[must_use]
-    pub fn container_spec(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.containers().join(format!("{:08x}.{life}.spec", fnv1a(unit.as_str().as_bytes()) >> 32))
-    }
-
-    /// What the shim of a container tells of it: a [`crate::domain::ContainerState`], put in place whole at each change.
-    #[must_use]
-    pub fn container_state(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.containers().join(format!("{:08x}.{life}.state", fnv1a(unit.as_str().as_bytes()) >> 32))
-    }
-
-    /// The grace that a stop gives a container instead of its own, in milliseconds; written before its shim is asked.
-    #[must_use]
-    pub fn container_grace(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.container_state(unit, life).with_extension("grace")
-    }
-
-    /// How much of the log of a unit's container was told, whatever its life.
-    #[must_use]
-    pub fn container_position(&self, unit: &UnitName) -> PathBuf {
-        self.containers().join(format!("{:08x}.log", fnv1a(unit.as_str().as_bytes()) >> 32))
-    }
-
-    /// Which engines were asked for containers since the stack was last proven to have none.
-    #[must_use]
-    pub fn container_engines(&self) -> PathBuf {
-        self.containers().join("engines.json")
-    }
-
-    /// Where all of them are.
-    #[must_use]
-    pub fn containers(&self) -> PathBuf {
-        self.state.join("containers")
-    }
-
-    /// The present log file of a unit.
-    #[must_use]
-    pub fn log(&self, unit: &UnitName) -> PathBuf {
-        self.state.join("logs").join(format!("{}.log", file_stem(unit)))
-    }
-
-    /// The record of a life.
-    #[must_use]
-    pub fn record(&self, unit: &UnitName, life: Life) -> PathBuf {
-        self.state.join("lives").join(format!("{}.{life}.jsonl", file_stem(unit)))
-    }
-
-    /// The journal.
-    #[must_use]
-    pub fn journal(&self) -> PathBuf {
-        self.state.join("journal.jsonl")
-    }
-
-    /// The lock that a supervisor (or a command that does its work) holds for as long as it lives.
-    #[must_use]
-    pub fn lock(&self) -> PathBuf {
-        self.state.join(LOCK)
-    }
-
-    /// The lock held while a client starts a supervisor.
-    #[must_use]
-    pub fn start_lock(&self) -> PathBuf {
-        self.state.join("start.lock")
-    }
-
-    /// What the supervisor itself has to say.
-    #[must_use]
-    pub fn supervisor_log(&self) -> PathBuf {
-        self.state.join("supervisor.log")
-    }
-
-    /// The last view of a supervisor that has ended.
-    #[must_use]
-    pub fn last_view(&self) -> PathBuf {
-        self.state.join("last.json")
-    }
-
-    /// How long the last starts took.
-    #[must_use]
-    pub fn starts(&self) -> PathBuf {
-        self.state.join("starts.json")
-    }
-
-    /// Reads the last view; none where there is none, or another version wrote it.
-    #[must_use]
-    pub fn read_last_view(&self) -> Option<StackView> {
-        serde_json::from_slice(&read_whole(&self.last_view()).ok()?).ok()
-    }
-
-    /// Makes what is missing of its directories.
-    pub fn restore(&self) -> Result<(), HomeError> {
-        let (lives, logs) = (self.state.join("lives"), self.state.join("logs"));
-        [&self.state, &lives, &logs].into_iter().try_for_each(|path| private_dir(path))?;
-        self.make_runtime()
-    }
-
-    /// Makes the directory of sockets, or checks the one that is there.
-    fn make_runtime(&self) -> Result<(), HomeError> {
-        let above = self.runtime.parent();
-        // In `/tmp` anybody may have planted a directory of that name before us: each level is checked.
-        let shared = above.and_then(Path::parent).filter(|top| top.starts_with("/tmp"));
-        [shared, above, Some(&self.runtime)].into_iter().flatten().try_for_each(private_dir)
-    }
-
-    /// The stack's name as the directory tells it, where nothing else does.
-    #[must_use]
-    pub fn name(&self) -> Option<StackName> {
-        let name = self.state.file_name()?.to_str()?.rsplit_once('-')?.0;
-        StackName::parse(name).ok()
-    }
-
-    /// Whether something was ever recorded here, readable or not.
-    #[must_use]
-    pub fn was_used(&self) -> bool {
-        let lives = fs::read_dir(self.state.join("lives")).is_ok_and(|mut lives| lives.next().is_some());
-        lives || self.state.join("stack.json").symlink_metadata().is_ok()
-    }
-
-    /// Reads `stack.json`; none where it is missing or damaged, or another stack's (then nothing in it can be relied upon).
-    pub fn read_stack(&self) -> Result<Option<StackFile>, HomeError> {
-        let path = self.state.join("stack.json");
-        let text = match read_whole(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(HomeError::Io { path, source }),
-        };
-        self.parse_stack(&text).map_err(|found| HomeError::Newer { path, found })
-    }
-
-    /// The text of `stack.json`: none where it is not to be believed, an error where a newer devstack wrote it.
-    pub(super) fn parse_stack(&self, text: &[u8]) -> Result<Option<StackFile>, u32> {
-        match serde_json::from_slice::<Version>(text) {
-            Ok(Version { version }) if version > STATE_VERSION => Err(version),
-            _ => Ok(self.read_sealed(text)),
-        }
-    }
-
-    /// `stack.json` as this stack wrote it. Its plan may sweep, its secret is a proof: that of another stack is none.
-    fn read_sealed(&self, text: &[u8]) -> Option<StackFile> {
-        let file: StackFile = serde_json::from_slice(&unverified(text)?).ok()?;
-        self.seal(&file.secret).open(text)?;
-        Some(file)
-    }
-
-    pub(super) fn seal(&self, secret: &Mark) -> Seal {
-        Seal::of(secret, &["stack", &self.hash])
-    }
-
-    /// Writes `stack.json`: a reader sees the old one or the new one, never half of it.
-    pub fn write_stack(&self, file: &StackFile) -> Result<(), HomeError> {
-        let path = self.state.join("stack.json");
-        let text = serde_json::to_vec(file)
-            .map_err(|error| HomeError::Io { path: path.clone(), source: error.into() })?;
-        write_text(&path, &self.seal(&file.secret).close(text))
-    }
-}
-
-/// The file name of a unit: its name, or for names beyond what a file system takes, its beginning and a hash.
-fn file_stem(unit: &UnitName) -> String {
-    let name = unit.as_str();
-    if name.len() <= 120 {
-        return name.to_owned();
-    }
-    let mut end = 90;
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}-{:016x}", &name[..end], fnv1a(name.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn home(variables: &[(&str, &str)]) -> Home {
@@ -493,28 +220,5 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.path(), &run).expect("a link");
         let name = StackName::parse("shop").expect("a name");
         assert!(matches!(home.open(Path::new("/a/devstack.yaml"), &name), Err(HomeError::NotOurs { .. })));
-    }
-
-    #[test]
-    fn the_longest_name_fits_a_file_system() {
-        let name = UnitName::parse(&"ß".repeat(100)).expect("a name");
-        assert!(file_stem(&name).len() < 200);
-        assert_ne!(file_stem(&name), file_stem(&UnitName::parse(&"ß".repeat(99)).expect("a name")));
-    }
-
-    #[test]
-    fn state_of_a_newer_version_is_refused_and_garbage_is_none() {
-        let temp = tempfile::tempdir().expect("a directory");
-        let dir =
-            StackDir { hash: String::new(), state: temp.path().to_owned(), runtime: temp.path().to_owned() };
-        assert!(dir.read_stack().expect("reads").is_none());
-        let path = temp.path().join("stack.json");
-        fs::write(&path, r#"{"version": 99, "future": true}"#).expect("writes");
-        assert!(matches!(dir.read_stack(), Err(HomeError::Newer { found: 99, .. })));
-        fs::write(&path, "{").expect("writes");
-        assert!(dir.read_stack().expect("reads").is_none());
-        let name = StackName::parse("shop").expect("a name");
-        dir.write_stack(&StackFile::new(name, "/a".into(), Mark::from_random([1; 16]))).expect("writes");
-        assert_eq!(dir.read_stack().expect("reads").expect("some").name.as_str(), "shop");
     }
 }

@@ -14,13 +14,13 @@ mod lock;
 pub mod log;
 mod queue;
 mod seal;
+mod stack_dir;
+mod stack_file;
 mod starts;
 
 pub use files::is_private;
 pub(crate) use files::{private_dir, private_file, read_private, read_whole, write_whole};
-pub use home::{
-    DirectoryId, Home, HomeError, LOCK, STATE_VERSION, StackDir, StackFile, directory_at, stack_hash,
-};
+pub use home::{Home, HomeError, LOCK, STATE_VERSION, stack_hash};
 pub use journal::{End, Entry, Journal, Line, Lost, Outcome, Receipt};
 pub use journal_reader::{JournalReader, read_line};
 pub use ledger::{
@@ -30,4 +30,6 @@ pub use ledger::{
 pub use lock::Lock;
 pub use queue::{Queue, Standing, Ticket};
 pub use seal::Seal;
+pub use stack_dir::StackDir;
+pub use stack_file::{DirectoryId, StackFile, directory_at};
 pub use starts::Starts;

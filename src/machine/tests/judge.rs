@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::World;
 use super::*;
-use crate::machine::unit::{Fault, Phase, Rest, Then, Unit};
+use crate::machine::standing::{Fault, Phase, Rest, Then};
+use crate::machine::unit::Unit;
 
 /// What the machine has been told of a unit's latest life.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! One unit: start, gate, health, and what each end of it means.
 
 use super::*;
-use crate::machine::unit::{Phase, Rest};
+use crate::machine::standing::{Phase, Rest};
 
 #[test]
 fn a_service_without_a_gate_is_ready_as_soon_as_it_runs() {
