@@ -1,5 +1,6 @@
 //! The labels by which a container or a volume is known as one of a stack.
 
+use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
@@ -35,4 +36,36 @@ pub fn owner(secret: &Mark) -> String {
 #[must_use]
 pub fn of_owner(owner: &str) -> String {
     format!("{OWNER}={owner}")
+}
+
+/// Whether what carries these labels was made for this service of this owner, in whatever life.
+#[must_use]
+pub fn is_of(labels: &BTreeMap<String, String>, owner: &str, service: &str) -> bool {
+    let is = |label: &str, value: &str| labels.get(label).is_some_and(|one| one == value);
+    is(OWNER, owner) && is(SERVICE, service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_known_again_and_tells_nobody_the_secret() {
+        let (one, other) = (Mark::from_random([1; 16]), Mark::from_random([2; 16]));
+        assert_eq!(owner(&one), owner(&one));
+        assert_ne!(owner(&one), owner(&other));
+        assert_ne!(owner(&one), one.as_str());
+        assert_eq!(of_owner("x"), "devstack.owner=x");
+    }
+
+    #[test]
+    fn what_is_ours_carries_our_owner_and_the_service() {
+        let labels = |owner: &str, service: &str| {
+            BTreeMap::from([(OWNER.to_owned(), owner.to_owned()), (SERVICE.to_owned(), service.to_owned())])
+        };
+        assert!(is_of(&labels("we", "db"), "we", "db"));
+        assert!(!is_of(&labels("they", "db"), "we", "db"));
+        assert!(!is_of(&labels("we", "api"), "we", "db"));
+        assert!(!is_of(&BTreeMap::new(), "we", "db"));
+    }
 }

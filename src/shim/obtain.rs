@@ -81,8 +81,7 @@ impl Shim<'_> {
 
     /// Made for this service of this stack, in whatever life.
     fn is_ours(&self, container: &Container) -> bool {
-        let is = |label: &str, value: &str| container.labels.get(label).is_some_and(|one| one == value);
-        is(label::OWNER, &self.spec.owner) && is(label::SERVICE, self.spec.unit.name.as_str())
+        label::is_of(&container.labels, &self.spec.owner, self.spec.unit.name.as_str())
     }
 
     /// A container has the name: ours goes on or makes room, a stranger's is left alone.

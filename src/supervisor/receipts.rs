@@ -156,3 +156,56 @@ fn unit(target: &Target) -> Option<UnitName> {
 fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Life, Pid};
+
+    fn process(pid: i32) -> ProcId {
+        ProcId { pid: Pid::new(pid).expect("above 1"), start: 7 }
+    }
+
+    fn signalled(pids: &[i32]) -> Vec<Signalled> {
+        let one = |pid: &i32| Signalled {
+            process: process(*pid),
+            command: format!("program {pid}"),
+            why: "ours".to_owned(),
+        };
+        pids.iter().map(one).collect()
+    }
+
+    #[test]
+    fn each_signal_has_a_receipt_and_each_process_one_end() {
+        let unit = UnitName::parse("api").expect("a name");
+        let target = Target::Life { unit: unit.clone(), life: Life(1) };
+        let mut receipts = Receipts::default();
+        receipts.sent(&target, Signal::TERM, Cause::default(), signalled(&[77, 78]));
+        receipts.sent(&target, Signal::KILL, Cause::default(), signalled(&[78]));
+        receipts.refused(&target, Signal::KILL, Cause::default(), signalled(&[79]));
+        receipts.exited(&target, process(77), Exit::Code(3));
+        receipts.emptied(&target);
+        receipts.emptied(&target);
+        let (mut sent, mut outcomes) = (Vec::new(), Vec::new());
+        for entry in receipts.take() {
+            match entry {
+                Entry::Receipt(one) => sent.push((one.process, one.signal, one.refused.is_some())),
+                Entry::Outcome(one) => outcomes.push(one),
+                other => panic!("{other:?}"),
+            }
+        }
+        let (term, kill) = (Signal::TERM, Signal::KILL);
+        let wanted = [(77, term, false), (78, term, false), (78, kill, false), (79, kill, true)];
+        assert_eq!(sent, wanted.map(|(pid, signal, refused)| (process(pid), signal, refused)));
+        let [outcome] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert_eq!(outcome.unit, Some(unit));
+        let ends: Vec<_> =
+            outcome.ends.iter().map(|end| (end.process, end.signal, end.forced, end.exit)).collect();
+        assert_eq!(
+            ends,
+            [(process(77), term, false, Some(Exit::Code(3))), (process(78), term, true, None)],
+            "who was refused has no end"
+        );
+        assert!(receipts.take().is_empty());
+    }
+}
