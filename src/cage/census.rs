@@ -32,7 +32,7 @@ pub(super) fn gather(net: &Net<'_>, world: &mut World, depth: Depth) -> Vec<Memb
     }
     let mut holders: BTreeSet<ProcId> = net.lives.iter().filter_map(|cage| cage.keeper).collect();
     holders.extend(net.hearth.map(|hearth| hearth.supervisor));
-    holders.extend(world.own_line().first().and_then(Stat::id));
+    holders.extend(proc::own_id());
     let mut all = Gathering { world, found: BTreeMap::new(), open: Vec::new(), holders };
     for cage in &net.lives {
         all.add_life(cage, depth);

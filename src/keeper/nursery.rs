@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
 use crate::sys::nursery::{Born, bear_sibling, receive_descriptor};
+use crate::sys::{clock, proc};
 
 /// Set in the environment of a nursery.
 pub const VARIABLE: &str = "DEVSTACK_NURSERY";
@@ -15,6 +16,8 @@ pub const VARIABLE: &str = "DEVSTACK_NURSERY";
 /// Bears keepers until the supervisor is gone. Returns twice or more: without a socket in the nursery itself at the end,
 /// with its own socket in each keeper.
 pub(super) fn bear(mut supervisor: UnixStream) -> Option<UnixStream> {
+    // What every keeper will have to find out is found out here: it is born with it.
+    let _ = (clock::boot_id(), proc::own_children());
     while let Ok(Some(socket)) = receive_descriptor(&supervisor) {
         let answer = match bear_sibling() {
             Ok(Born::Sibling) => return Some(UnixStream::from(socket)),

@@ -44,8 +44,11 @@ const LARGEST: u64 = 64 << 20;
 
 /// Reads a file as a whole, the beginning of it where it is larger than any of ours.
 pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    read_private(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    let file = read_private(path)?;
+    // Room for all of it and a little more: it is read in one call, and the next one finds the end.
+    let length = file.metadata()?.len().min(LARGEST);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 64);
+    file.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -163,8 +163,15 @@ impl LifeRecord {
 /// Begins the record of a life. What an earlier file of that name holds is nobody's.
 pub fn create_record(dir: &StackDir, intent: Intent) -> io::Result<PathBuf> {
     let path = dir.record(&intent.plan.name, intent.life);
-    let mut file = private_file(OpenOptions::new().append(true).create(true), &path)
-        .and_then(|file| file.set_len(0).map(|()| file))?;
+    let mut file = match private_file(OpenOptions::new().append(true).create_new(true), &path) {
+        // Only then is there something to cut off: a file that was ever cut is written to the disk when it is closed
+        // (ext4), and a start would wait for that.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            private_file(OpenOptions::new().append(true), &path)
+                .and_then(|file| file.set_len(0).map(|()| file))?
+        }
+        created => created?,
+    };
     let seal = intent.seal(dir);
     write_line(&mut file, &seal, &RecordLine::Intent(Box::new(intent)))?;
     Ok(path)
@@ -203,8 +210,13 @@ pub fn remove_record(dir: &StackDir, unit: &UnitName, life: Life) {
 
 /// Reads every record of a stack, whichever boot it is of, in order of unit and life.
 pub fn read_records(dir: &StackDir) -> io::Result<Vec<LifeRecord>> {
+    read_records_but(dir, &BTreeSet::new())
+}
+
+/// The same without these files ([`StackDir::record`]), which are not even opened: whoever holds a life need not read it.
+pub fn read_records_but(dir: &StackDir, known: &BTreeSet<PathBuf>) -> io::Result<Vec<LifeRecord>> {
     let mut records = Vec::new();
-    for entry in entries(dir)? {
+    for entry in entries(dir)?.into_iter().filter(|entry| !known.contains(entry)) {
         // One that cannot be read is told with those that cannot be believed: it must not hide the others.
         if let Ok(text) = read_whole(&entry) {
             records.extend(parse_record(dir, &text));

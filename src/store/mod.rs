@@ -25,7 +25,7 @@ pub use journal::{End, Entry, Journal, Line, Lost, Outcome, Receipt};
 pub use journal_reader::{JournalReader, read_line};
 pub use ledger::{
     Doubted, Intent, LifeRecord, RecordLine, append_record, create_record, give_up, is_given_up,
-    read_doubted, read_record, read_records, remove_record,
+    read_doubted, read_record, read_records, read_records_but, remove_record,
 };
 pub use lock::Lock;
 pub use queue::{Queue, Standing, Ticket};

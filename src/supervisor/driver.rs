@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::look::dated;
+use super::look::{dated, steady};
 use super::orphans::Orphans;
 use super::performer::Performer;
 use super::sampler::Sampler;
@@ -391,7 +391,8 @@ impl Driver {
 
     fn publish(&mut self) {
         self.stale = false;
-        let view = dated(self.stack.view(clock::moment(), boot_time()));
+        let mut view = dated(self.stack.view(clock::moment(), boot_time()));
+        steady(&mut view, &self.views.borrow());
         self.performer.note_ready(&view);
         self.views.send_replace(Arc::new(view));
     }

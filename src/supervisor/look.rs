@@ -1,7 +1,8 @@
 //! The census for people: every unit's processes, as they are at this moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::containers::{EngineAt, engines};
@@ -15,7 +16,7 @@ use crate::engine::{Container, Engine as _, Status, label};
 use crate::job;
 use crate::keeper::cage_of;
 use crate::plan::{Plan, UnitPlan};
-use crate::store::{LifeRecord, StackDir, StackFile, read_records};
+use crate::store::{LifeRecord, StackDir, StackFile, read_records, read_records_but};
 use crate::sys;
 use crate::usage::Subject;
 
@@ -51,6 +52,20 @@ pub(super) fn dated(mut units: Vec<UnitView>) -> Vec<UnitView> {
         unit.started_at = Some(WallTime(now.0.saturating_sub(age)));
     }
     units
+}
+
+/// Two clocks that are read one after the other differ by a millisecond now and then: who is told of changes must not be
+/// told that all services began at another time.
+pub(super) fn steady(view: &mut [UnitView], before: &[UnitView]) {
+    const TREMOR_MS: u64 = 20;
+    for (now, before) in view.iter_mut().zip(before) {
+        if let (Some(begun), Some(told)) = (&mut now.started_at, before.started_at)
+            && now.leader == before.leader
+            && begun.0.abs_diff(told.0) <= TREMOR_MS
+        {
+            *begun = told;
+        }
+    }
 }
 
 /// What runs in the container that a life stands for.
@@ -198,14 +213,20 @@ fn put_inside(unit: &mut UnitView, inside: Vec<ProcessView>) {
 }
 
 /// The jobs that run, of which no supervisor knows more than the ledger does.
-pub(super) fn jobs(dir: &StackDir, secret: &Mark, known: impl Fn(&Key) -> bool) -> Vec<UnitView> {
+pub(super) fn jobs(dir: &StackDir, secret: &Mark, known: &BTreeMap<Key, Held>) -> Vec<UnitView> {
     let Ok(boot) = sys::clock::boot_id() else { return Vec::new() };
-    let unknown = |record: &LifeRecord| !known(&(record.intent.plan.name.clone(), record.intent.life));
-    let records = read_records(dir).unwrap_or_default().into_iter();
+    let unknown =
+        |record: &LifeRecord| !known.contains_key(&(record.intent.plan.name.clone(), record.intent.life));
+    let records = read_records_but(dir, &records_of(dir, known)).unwrap_or_default().into_iter();
     let jobs = records.filter(|record| record.intent.plan.kind == UnitKind::Job && unknown(record));
     let mut world = World::new();
     let views = jobs.filter(|record| record.intent.boot == boot && !record.emptied);
     dated(views.filter_map(|record| of_record(dir, &record, secret, "", &mut world)).collect())
+}
+
+/// The files of lives that the supervisor holds: it knows what stands there.
+pub(super) fn records_of(dir: &StackDir, lives: &BTreeMap<Key, Held>) -> BTreeSet<PathBuf> {
+    lives.keys().map(|(unit, life)| dir.record(unit, *life)).collect()
 }
 
 fn of_record(
@@ -295,4 +316,47 @@ pub(super) fn crowd() -> Vec<(String, u32)> {
     programs.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     programs.truncate(CROWD);
     programs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ProcId;
+
+    #[test]
+    fn a_clock_that_trembles_changes_no_view_and_a_clock_that_was_set_does() {
+        let mut told = UnitView {
+            name: "api".parse().expect("a name"),
+            kind: UnitKind::Service,
+            state: State::Ready,
+            health: Health::None,
+            note: None,
+            life: Life(1),
+            leader: None,
+            pid: None,
+            pgid: None,
+            sid: None,
+            exit: None,
+            restarts: 0,
+            started_at: None,
+            ready_ms: None,
+            ports: Vec::new(),
+            labels: BTreeMap::new(),
+            container: None,
+            processes: Vec::new(),
+        };
+        let at = |millis| Some(WallTime(millis));
+        told.started_at = at(1_000_000);
+        let seen = |millis| {
+            let mut view = [UnitView { started_at: at(millis), ..told.clone() }];
+            steady(&mut view, std::slice::from_ref(&told));
+            view[0].started_at
+        };
+        assert_eq!([seen(999_999), seen(1_000_001)], [told.started_at; 2]);
+        assert_eq!([seen(900_000), seen(1_000_100)], [at(900_000), at(1_000_100)]);
+        let reborn = ProcId { pid: Pid::new(77).expect("a number"), start: 5 };
+        let mut view = [UnitView { leader: Some(reborn), started_at: at(1_000_001), ..told.clone() }];
+        steady(&mut view, std::slice::from_ref(&told));
+        assert_eq!(view[0].started_at, at(1_000_001), "another life");
+    }
 }

@@ -556,8 +556,7 @@ impl Performer {
         let services = stack.view(sys::clock::moment(), super::driver::boot_time());
         let mut services = super::look::dated(services);
         super::look::fill(&mut services, &self.lives.borrow());
-        let known = |key: &Key| self.lives.borrow().contains_key(key);
-        services.extend(super::look::jobs(&self.dir, &self.stack.secret, known));
+        services.extend(super::look::jobs(&self.dir, &self.stack.secret, &self.lives.borrow()));
         StackView {
             stack: self.stack.name.clone(),
             dir: self.stack_facts().dir.to_string_lossy().into_owned(),

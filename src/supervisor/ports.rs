@@ -7,8 +7,8 @@ use super::life::{Held, Key};
 use crate::cage::{self, Depth, World};
 use crate::domain::{Moment, PortHolder};
 use crate::health::Ownership;
-use crate::sys::clock;
 use crate::sys::ports::{Listener, listeners, owners};
+use crate::sys::{clock, proc};
 
 /// A socket that was seen as a unit's own does not change hands: so old may the table be that shows it still listens.
 const KNOWN_FOR_MS: u64 = 5000;
@@ -51,6 +51,12 @@ impl Ports {
             return Ownership::Nobody;
         }
         let Some(cage) = &held.cage else { return Ownership::Unknown };
+        // Mostly it is the first process itself. It still runs after the look: so what was seen was its own.
+        let own = owners(&sockets, &[cage.leader.pid.get()]);
+        if !own.is_empty() && proc::is_alive(cage.leader) {
+            held.own_sockets = own.into_keys().collect();
+            return Ownership::Own;
+        }
         let members: Vec<i32> =
             cage.census(&mut World::new(), Depth::Tree).iter().map(|member| member.id.pid.get()).collect();
         let own = owners(&sockets, &members);

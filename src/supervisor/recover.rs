@@ -18,7 +18,7 @@ use crate::keeper::{bounds_of, cage_of, leaf_of};
 use crate::machine::{Adopted, Event, Target};
 use crate::plan::UnitPlan;
 use crate::store::log::Position;
-use crate::store::{LifeRecord, give_up, read_doubted, read_records, remove_record};
+use crate::store::{LifeRecord, give_up, read_doubted, read_records, read_records_but, remove_record};
 use crate::sys;
 use crate::sys::kill_point::{KillPoint, here};
 
@@ -96,7 +96,8 @@ fn ends_with_its_holder(plan: &UnitPlan) -> bool {
 /// killed.
 pub(super) fn enlist_jobs(performer: &mut Performer, all: bool) -> Vec<Event> {
     let Ok(boot) = sys::clock::boot_id() else { return Vec::new() };
-    let records = read_records(&performer.dir).unwrap_or_default();
+    let held = super::look::records_of(&performer.dir, &performer.lives.borrow());
+    let records = read_records_but(&performer.dir, &held).unwrap_or_default();
     let mut events = Vec::new();
     for mut record in records.into_iter().filter(|record| record.intent.plan.kind == UnitKind::Job) {
         let key = (record.intent.plan.name.clone(), record.intent.life);

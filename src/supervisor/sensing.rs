@@ -13,6 +13,7 @@ use crate::cage::{self, Depth};
 use crate::domain::{Exit, Life, ProcId, UnitName};
 use crate::health;
 use crate::machine::Event;
+use crate::plan::{Probe, UnitPlan};
 use crate::store::log::tail_from;
 use crate::sys::ports::listeners_within;
 
@@ -26,7 +27,10 @@ impl Performer {
     fn context(&self, key: &Key, held: &Held) -> health::Context {
         let environment = match held.plan.container.as_deref() {
             Some(container) => self.engine_environment(key, held, container),
-            None => birth::environment(&self.stack, &self.base, &held.plan, None),
+            None if runs_commands(&held.plan) => {
+                birth::environment(&self.stack, &self.base, &held.plan, None)
+            }
+            None => Vec::new(),
         };
         // Who listens for a container is its engine: no tree of ours.
         let is_container = held.plan.container.is_some();
@@ -116,6 +120,12 @@ impl Performer {
         });
         held.probes.push(task.abort_handle());
     }
+}
+
+/// Whether anything that is asked or done for a unit is a command, and wants an environment.
+fn runs_commands(plan: &UnitPlan) -> bool {
+    let probes = plan.gate.iter().chain(plan.health.iter().flat_map(|health| &health.probes));
+    plan.stop.command.is_some() || probes.into_iter().any(|probe| matches!(probe, Probe::Exec(_)))
 }
 
 /// The ports that are listened on where this process is: in its container.

@@ -8,6 +8,8 @@ mod os;
 mod os;
 
 use std::io;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -64,7 +66,13 @@ pub fn wall() -> WallTime {
 /// Identifies this boot of the machine: process identities of another boot mean nothing.
 #[cfg(target_os = "linux")]
 pub fn boot_id() -> io::Result<String> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
+    // No process outlives its boot: read once.
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
 }
 
 /// Identifies this boot of the machine: process identities of another boot mean nothing.

@@ -30,6 +30,17 @@ pub fn own_program() -> PathBuf {
 }
 
 /// Random bytes of the kernel.
+#[cfg(target_os = "linux")]
+pub fn random_bytes() -> io::Result<[u8; 16]> {
+    let mut bytes = [0_u8; 16];
+    // SAFETY: at most `len` bytes are written into a local of that length.
+    let length = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    // So few come at once or not at all.
+    if usize::try_from(length) == Ok(bytes.len()) { Ok(bytes) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Random bytes of the kernel.
+#[cfg(not(target_os = "linux"))]
 pub fn random_bytes() -> io::Result<[u8; 16]> {
     use std::io::Read as _;
     let mut bytes = [0; 16];

@@ -12,6 +12,7 @@ mod stat;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::{Exit, Pid, ProcId};
@@ -216,8 +217,14 @@ pub fn age(start: u64) -> Duration {
 /// This process; none only where the process table cannot be read at all, or this is process 1.
 #[must_use]
 pub fn own_id() -> Option<ProcId> {
+    // Asked for at each look, and it never changes; a fork has another number, and asks anew.
+    static KNOWN: Mutex<Option<ProcId>> = Mutex::new(None);
     let pid = i32::try_from(std::process::id()).ok().and_then(Pid::new)?;
-    identify(pid)
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.is_none_or(|known| known.pid != pid) {
+        *known = identify(pid);
+    }
+    *known
 }
 
 /// The direct children of this process, zombies too; empty where the kernel does not list them.

@@ -1,7 +1,7 @@
 //! Reads a log as one stream of bytes across its rotated files, and on at its end while it is being written.
 
 use std::collections::VecDeque;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, symlink_metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,13 @@ impl Position {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether nothing was written since: it is where the log ends, and no other file has taken its place.
+    pub(super) fn is_end_of(&self, path: &Path) -> bool {
+        let Some(held) = self.file.as_ref().and_then(|file| file.metadata().ok()) else { return false };
+        let same = |now: Metadata| FileKey::of(&now) == FileKey::of(&held);
+        held.len() == self.offset && symlink_metadata(path).is_ok_and(same)
     }
 
     /// The first line written at or after `time`: for a life that an earlier supervisor started.

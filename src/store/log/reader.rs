@@ -224,6 +224,9 @@ pub fn tail_from(path: &Path, from: &Position, n: usize) -> Vec<String> {
 }
 
 fn read_tail(path: &Path, from: &Position, n: usize) -> io::Result<Vec<String>> {
+    if from.is_end_of(path) {
+        return Ok(Vec::new());
+    }
     let snapshot = Snapshot::open(path)?;
     let end = snapshot.end();
     let start = snapshot.place_of(from).max(end.saturating_sub(TAIL_BYTES)).min(end);

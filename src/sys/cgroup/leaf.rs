@@ -25,9 +25,13 @@ pub struct Leaf {
 impl Leaf {
     /// Makes a leaf in a stack's directory, which is made first where it is missing.
     pub fn create(stack: &Path, name: &str) -> io::Result<Self> {
-        fs::create_dir_all(stack)?;
         let path = stack.join(name);
-        match fs::create_dir(&path) {
+        let mut made = fs::create_dir(&path);
+        if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            fs::create_dir_all(stack)?;
+            made = fs::create_dir(&path);
+        }
+        match made {
             // Of a stack whose state was lost. Only an empty one goes: who lives in another is not ours to join.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 clear(&path)?;
@@ -97,7 +101,10 @@ impl Leaf {
     }
 
     fn event(&self, name: &str) -> Option<bool> {
-        let text = io::read_to_string(self.file("cgroup.events", OFlags::RDONLY).ok()?).ok()?;
+        // Two short lines, told whole in one call.
+        let mut text = [0_u8; 256];
+        let length = rustix::io::read(self.file("cgroup.events", OFlags::RDONLY).ok()?, &mut text).ok()?;
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
         text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value != "0")
     }
 
@@ -206,9 +213,12 @@ fn tree(dir: &Path) -> Vec<PathBuf> {
     let mut found = vec![dir.to_owned()];
     let mut next = 0;
     while next < found.len() && found.len() < MOST_BELOW {
-        let entries = fs::read_dir(&found[next]).into_iter().flatten().flatten();
-        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        found.extend(dirs.map(|entry| entry.path()));
+        // The links of a cgroup's directory count those below it: two are its name and itself.
+        if fs::metadata(&found[next]).is_ok_and(|meta| meta.nlink() != 2) {
+            let entries = fs::read_dir(&found[next]).into_iter().flatten().flatten();
+            let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            found.extend(dirs.map(|entry| entry.path()));
+        }
         next += 1;
     }
     found
@@ -233,6 +243,10 @@ fn processes(dir: &Path) -> Vec<i32> {
 
 /// Takes away a directory and those below it, as far as nobody lives in them (the kernel refuses the others).
 pub fn clear(dir: &Path) -> io::Result<()> {
+    // Mostly nobody has made one below it.
+    if fs::remove_dir(dir).is_ok() {
+        return Ok(());
+    }
     let removed = |dir: &PathBuf| match fs::remove_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
