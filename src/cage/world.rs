@@ -46,7 +46,7 @@ impl World {
     pub fn sized(processes: usize) -> Self {
         let mut world = Self::new();
         // A line and a list of children for each, against a line alone for every process of the machine.
-        if processes > 8 && processes * 8 > proc::pids().len() * 5 {
+        if processes > 8 && processes.saturating_mul(8) > proc::count().saturating_mul(5) {
             world.read_all();
         }
         world

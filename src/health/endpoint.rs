@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpStream, lookup_host};
 
+use crate::sys::socket;
+
 /// Where the ports of outgoing connections begin on Linux (`ip_local_port_range`) by default; on macOS higher.
 const OUTGOING: u16 = 32_768;
 
@@ -68,6 +70,32 @@ impl Endpoint {
         Ok(stream)
     }
 
+    /// Whether a connection is taken, by the first address that takes one.
+    pub(super) async fn answers(&mut self) -> io::Result<()> {
+        let mut first = None;
+        // On loopback that is known when the call returns: nothing is registered, and nothing woken up for it.
+        for place in 0..if self.local { self.addresses.len() } else { 0 } {
+            let address = self.addresses[place];
+            match socket::connect_at_once(address) {
+                Some(Ok(stream)) if met_itself(stream.local_addr(), address) => {
+                    first.get_or_insert_with(|| io::ErrorKind::ConnectionRefused.into());
+                }
+                Some(Ok(_)) => {
+                    self.addresses.swap(0, place);
+                    return Ok(());
+                }
+                Some(Err(error)) => {
+                    first.get_or_insert(error);
+                }
+                None => return self.connect().await.map(drop),
+            }
+        }
+        match first {
+            Some(error) => Err(error),
+            None => self.connect().await.map(drop),
+        }
+    }
+
     fn host_text(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
@@ -77,7 +105,7 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<(usize, TcpStream)> {
     let mut first = None;
     for (place, address) in addresses.iter().enumerate() {
         match TcpStream::connect(address).await {
-            Ok(stream) if met_itself(&stream, *address) => {
+            Ok(stream) if met_itself(stream.local_addr(), *address) => {
                 first.get_or_insert_with(|| io::ErrorKind::ConnectionRefused.into());
             }
             Ok(stream) => return Ok((place, stream)),
@@ -90,8 +118,8 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<(usize, TcpStream)> {
 }
 
 /// A connection to a free port in the range of outgoing ones can meet itself: nobody listens there.
-fn met_itself(stream: &TcpStream, address: SocketAddr) -> bool {
-    address.port() >= OUTGOING && stream.local_addr().is_ok_and(|own| own.port() == address.port())
+fn met_itself(own: io::Result<SocketAddr>, address: SocketAddr) -> bool {
+    address.port() >= OUTGOING && own.is_ok_and(|own| own.port() == address.port())
 }
 
 /// An error as a fragment for people: no number, no capital.

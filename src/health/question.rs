@@ -127,7 +127,7 @@ impl Kind {
                 Ok(foreign(http.endpoint(), ctx))
             }
             Self::Tcp(endpoint) => {
-                endpoint.connect().await.map_err(|error| reason(&error))?;
+                endpoint.answers().await.map_err(|error| reason(&error))?;
                 Ok(foreign(endpoint, ctx))
             }
             Self::Exec(exec) => exec.ask(ctx).await.map(|()| None),
@@ -141,7 +141,7 @@ impl Kind {
                 Ownership::Foreign(holder) => Ok(Some(Answer::Foreign { port: *port, holder })),
                 Ownership::Nobody => Err("nothing listens there".to_owned()),
                 // Who it is cannot be seen on this system: that somebody answers must do.
-                Ownership::Unknown => endpoint.connect().await.map(|_| None).map_err(|error| reason(&error)),
+                Ownership::Unknown => endpoint.answers().await.map(|()| None).map_err(|error| reason(&error)),
             },
             Self::Own(contained) => {
                 contained.own()?;

@@ -189,6 +189,8 @@ pub fn give_up(dir: &StackDir, intent: &Intent) -> io::Result<Option<LifeRecord>
 #[must_use]
 pub fn is_given_up(seal: &Seal, record: &[u8]) -> bool {
     let lines = record.split(|byte| *byte == b'\n');
+    // The intent holds a whole plan, and is none of the two.
+    let lines = lines.filter(|line| !line.starts_with(b"{\"intent\":"));
     let mut lines = lines.filter_map(|line| serde_json::from_slice(&seal.open(line)?).ok());
     let first = lines.find(|line| matches!(line, RecordLine::Leader { .. } | RecordLine::GivenUp));
     first == Some(RecordLine::GivenUp)

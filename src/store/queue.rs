@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::files::{private_dir, private_file, read_private};
+use super::lock::write_number;
 use super::{Lock, StackDir};
 use crate::domain::{Life, ProcId, UnitName};
 
@@ -74,9 +75,8 @@ impl Queue {
         let mut held = private_file(OpenOptions::new().write(true).create(true).truncate(true), &path)?;
         flock(&held, FlockOperation::LockExclusive)?;
         held.write_all(&serde_json::to_vec(&Text { name: name.clone(), run })?)?;
-        let mut last =
-            private_file(OpenOptions::new().write(true).create(true).truncate(true), &self.last())?;
-        write!(last, "{life}")?;
+        let last = private_file(OpenOptions::new().write(true).create(true).truncate(false), &self.last())?;
+        write_number(&last, life.0)?;
         Ok(Ticket { life, name, path, _held: held })
     }
 

@@ -58,6 +58,12 @@ pub fn pids() -> Vec<i32> {
     os::pids()
 }
 
+/// About how many processes there are: cheaply, to weigh one way of looking against another.
+#[must_use]
+pub fn count() -> usize {
+    os::count()
+}
+
 /// The process that a thread belongs to.
 #[must_use]
 pub fn process_of(thread: i32) -> Option<i32> {

@@ -124,6 +124,12 @@ pub(super) fn pids() -> Vec<i32> {
     numbers_in(fd).unwrap_or_default()
 }
 
+pub(super) fn count() -> usize {
+    // The links of `/proc` count processes, those of other PID namespaces too.
+    let links = root().and_then(|root| rustix::fs::statat(root, "", AtFlags::EMPTY_PATH).ok());
+    links.and_then(|stat| usize::try_from(stat.st_nlink).ok()).unwrap_or(usize::MAX)
+}
+
 pub(super) fn children(of: &Stat) -> Option<Vec<i32>> {
     static LISTED: OnceLock<bool> = OnceLock::new();
     // CONFIG_PROC_CHILDREN is not everywhere: ask once, of ourselves.

@@ -48,6 +48,10 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
+pub(super) fn count() -> usize {
+    pids().len()
+}
+
 pub(super) fn pids() -> Vec<i32> {
     let mut found = vec![0_i32; 16_384];
     let size = libc::c_int::try_from(found.len() * size_of::<i32>()).unwrap_or(0);

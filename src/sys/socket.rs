@@ -1,6 +1,7 @@
 //! Unix sockets: paths of any length, and who is at the other end.
 
 use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
@@ -20,6 +21,41 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 /// Connects to a path of any length.
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
     at_any_length(path, |path| UnixStream::connect(path))
+}
+
+/// A TCP connection that was taken or refused when the call returned, as on loopback; none where it would have to be
+/// waited for.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn connect_at_once(address: SocketAddr) -> Option<io::Result<TcpStream>> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
+
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = match socket_with(family, SocketType::STREAM, flags, None) {
+        Ok(socket) => socket,
+        Err(error) => return Some(Err(error.into())),
+    };
+    let taken = match rustix::net::connect(&socket, &address) {
+        // The answer has come meanwhile, or not.
+        Err(rustix::io::Errno::INPROGRESS) => {
+            let mut asked = [PollFd::new(&socket, PollFlags::OUT)];
+            if !matches!(poll(&mut asked, Some(&Timespec::default())), Ok(1..)) {
+                return None;
+            }
+            sockopt::socket_error(&socket).and_then(|told| told)
+        }
+        taken => taken,
+    };
+    Some(taken.map(|()| TcpStream::from(socket)).map_err(io::Error::from))
+}
+
+/// Here it is always waited for.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn connect_at_once(_address: SocketAddr) -> Option<io::Result<TcpStream>> {
+    None
 }
 
 /// A datagram socket at a path of any length; only this user can write to it. Each datagram comes with its sender's user.
@@ -178,6 +214,18 @@ mod tests {
 
     use super::*;
     use crate::sys::users::own_uid;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn loopback_takes_or_refuses_a_connection_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let taken = connect_at_once(address).expect("at once").expect("it listens");
+        assert_eq!(taken.peer_addr().expect("it is connected"), address);
+        let nobody = SocketAddr::from(([127, 255, 0, 7], 1));
+        let refused = connect_at_once(nobody).expect("at once").expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
 
     #[test]
     fn a_long_path_is_no_hindrance() {
