@@ -13,6 +13,7 @@ use crate::cage::safety::Verdict;
 use crate::cage::world::World;
 use crate::domain::{FoundBy, ProcId, Signal, Survivor};
 use crate::sys::cgroup::Leaf;
+use crate::sys::descriptors;
 use crate::sys::pidfd::{Pidfd, PidfdError};
 use crate::sys::proc::{self, RunState};
 use crate::sys::users;
@@ -29,6 +30,9 @@ const PATIENCE: Duration = Duration::from_millis(900);
 /// How long it waits for one that sleeps in the kernel: it may be in the middle of a fork, or wait for its own frozen
 /// child (vfork), and that for ever.
 const SLEEPER_PATIENCE: Duration = Duration::from_millis(5);
+
+/// Descriptors that a look and a signal take at a time.
+const LOOKING: usize = 4;
 
 /// How long a cgroup that cannot be killed as a whole may take to freeze.
 const FREEZE_PATIENCE: Duration = Duration::from_millis(100);
@@ -340,9 +344,14 @@ fn await_end(id: ProcId, end: Instant) {
     let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) }));
 }
 
-/// Handles on these members, as far as they still run.
+/// Handles on these members, as far as they still run and enough descriptors are left for the looks that follow.
 pub(super) fn handles(members: &[Member], limit: usize) -> Vec<Pidfd> {
-    members.iter().filter_map(|member| Pidfd::open(member.id).ok()).take(limit).collect()
+    let mut handles: Vec<Pidfd> =
+        members.iter().filter_map(|member| Pidfd::open(member.id).ok()).take(limit).collect();
+    while !handles.is_empty() && descriptors::can_open(LOOKING).is_err() {
+        handles.pop();
+    }
+    handles
 }
 
 /// See [`crate::cage::Cage::survivors`].

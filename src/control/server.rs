@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::api::{CancelCall, DownCall, Told, UpCall, Version};
 use crate::domain::{PastUsage, StackView, UnitView};
 use crate::machine::{Reply, RequestId};
+use crate::sys::descriptors::Spare;
 
 /// A plan of 100,000 services is some tens of megabytes of JSON.
 const LARGEST_BODY: usize = 256 << 20;
@@ -116,19 +117,24 @@ pub async fn serve(
 pub struct Listener {
     present: UnixListener,
     renewed: mpsc::UnboundedReceiver<UnixListener>,
+    /// Given up for a client where no descriptor is left otherwise.
+    spare: Spare,
 }
+
+/// One for a client, one for what it wants to know.
+const SPARE: usize = 2;
 
 impl Listener {
     /// One whose socket may be swept away: each that comes from `renewed` takes the place of the one before.
     #[must_use]
     pub fn renewable(present: UnixListener, renewed: mpsc::UnboundedReceiver<UnixListener>) -> Self {
-        Self { present, renewed }
+        Self { present, renewed, spare: Spare::hold(SPARE) }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(present: UnixListener) -> Self {
-        Self { present, renewed: mpsc::unbounded_channel().1 }
+        Self::renewable(present, mpsc::unbounded_channel().1)
     }
 }
 
@@ -137,6 +143,9 @@ impl axum::serve::Listener for Listener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        if self.spare.is_empty() {
+            self.spare = Spare::hold(SPARE);
+        }
         loop {
             let accepted = tokio::select! {
                 Some(renewed) = self.renewed.recv() => {
@@ -152,6 +161,7 @@ impl axum::serve::Listener for Listener {
                         return (stream, address);
                     }
                 }
+                Err(_) if !self.spare.is_empty() => self.spare = Spare::default(),
                 // Out of descriptors: the next one may be served once another client is gone.
                 Err(error) => {
                     tracing::warn!(%error, "a client could not be accepted");

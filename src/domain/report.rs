@@ -80,6 +80,15 @@ pub struct DownReport {
     pub seconds: f64,
 }
 
+impl DownReport {
+    /// It is not clean, and nobody can be named who is left: not every look was possible.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        let found = self.containers.as_ref().is_some_and(|proof| !proof.is_clean());
+        !self.clean && !found && self.survivors.is_empty() && self.ports.iter().all(|port| port.free)
+    }
+}
+
 /// How one unit fared in an `up`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -124,11 +124,15 @@ impl Findings {
         let Self { rows, swept, left_alone, survivors: mut deaf } = self;
         // A life that was not proven empty is not clean, even where no process of it can be named.
         let mut proven = true;
+        let mut unseen = BTreeSet::new();
         for unit in units {
             match &unit.phase {
                 Phase::Resting(_) | Phase::Queued | Phase::Backoff { .. } => {}
                 Phase::Survived { survivors, .. } => {
                     proven = false;
+                    if survivors.is_empty() {
+                        unseen.insert(&unit.plan.name);
+                    }
                     deaf.extend(survivors.iter().cloned());
                 }
                 Phase::Starting { .. }
@@ -145,7 +149,8 @@ impl Findings {
             .into_iter()
             .partition(|stray| !survivors.iter().any(|survivor| survivor.process == stray.process));
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-        let counted: u32 = rows.iter().map(|row| row.processes).sum();
+        let seen = |row: &&EndedUnit| !unseen.contains(&row.name);
+        let counted: u32 = rows.iter().filter(seen).map(|row| row.processes).sum();
         let deaf_members = deaf.len().saturating_sub(alive.len());
         let forced = rows.iter().map(forced_of).sum::<usize>();
         let gone = verified.containers.as_ref().is_none_or(|proof| proof.is_clean());

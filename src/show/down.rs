@@ -6,6 +6,8 @@ use super::table::{Align, Cell, Table};
 use super::{container, text};
 use crate::domain::{DownReport, Ended, EndedUnit, Exit, StackView, Survivor};
 
+const UNPROVEN: &str = "nothing proves that all is gone";
+
 /// What became of a stack's named volumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Volumes {
@@ -65,7 +67,7 @@ pub fn problem(report: &DownReport) -> Option<Problem> {
     facts.extend(held);
     let unproven = facts.is_empty();
     if unproven {
-        facts.push("nothing proves that all is gone".to_owned());
+        facts.push(UNPROVEN.to_owned());
     }
     let what = format!("the stop is not clean: {}", facts.join(", "));
     let ports = report.ports.iter().filter(|port| !port.free);
@@ -127,7 +129,13 @@ fn rows(paint: &Paint, report: &DownReport) -> String {
                 .map(|(process, command)| format!("{} {}", text::program(command), process.pid));
             processes = format!("{processes} (deaf: {})", list(deaf));
         }
-        table.row(row(if survived { bad } else { good }, unit.name.as_str(), how(unit), processes));
+        let unseen = report.is_unproven() && matches!(unit.exit, None | Some(Exit::Unknown));
+        let mark = if survived || unseen { bad } else { good };
+        let how = match unit.signal.filter(|_| unseen) {
+            Some(signal) => format!("{signal}, not seen to end in {}", text::span(unit.millis)),
+            None => how(unit),
+        };
+        table.row(row(mark, unit.name.as_str(), how, processes));
     }
     if !report.swept.is_empty() {
         table.row(row(good, "sweep", swept(&report.swept), String::new()));
@@ -173,7 +181,11 @@ fn summary(paint: &Paint, report: &DownReport) -> String {
         facts.push(format!("{} removed", text::count(removed as usize, "container", "containers")));
     }
     let left = report.survivors.len();
-    facts.push(paint.tone(if left == 0 { Tone::Good } else { Tone::Bad }, &format!("{left} left")));
+    if report.is_unproven() {
+        facts.push(paint.tone(Tone::Bad, UNPROVEN));
+    } else {
+        facts.push(paint.tone(if left == 0 { Tone::Good } else { Tone::Bad }, &format!("{left} left")));
+    }
     facts.extend(proof.into_iter().flat_map(container::summary).map(|fact| paint.tone(Tone::Bad, &fact)));
     for (free, word, tone) in [(false, "held", Tone::Bad), (true, "free", Tone::Plain)] {
         let ports: Vec<String> =

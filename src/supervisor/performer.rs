@@ -30,6 +30,7 @@ use crate::store::{
     Entry, HomeError, RecordLine, StackDir, StackFile, append_record, directory_at, remove_record,
 };
 use crate::sys::cgroup::Grounds;
+use crate::sys::descriptors::Spare;
 use crate::sys::kill_point::{KillPoint, here};
 use crate::sys::{self, cgroup, descriptors};
 
@@ -41,6 +42,10 @@ const DESCRIPTORS_EACH: u64 = 4;
 
 /// And what the supervisor itself and its clients take, a crowd's watched ends among it.
 const DESCRIPTORS: u64 = 900;
+
+/// So many descriptors are held back for a stop, and at most this part of those that there may be.
+const SPARE: u64 = 16;
+const SPARE_PART: u64 = 16;
 
 /// Carries actions out.
 pub(super) struct Performer {
@@ -66,6 +71,8 @@ pub(super) struct Performer {
     pub(super) helpers: Leaving,
     /// The limit on descriptors that services get, where the supervisor's own had to be raised.
     descriptors: Option<u64>,
+    /// Held from each birth on until something is to be ended: that must not fail for want of a descriptor.
+    spare: Option<Spare>,
     strays: Option<(Strays, Option<tokio::task::AbortHandle>)>,
     pub(super) receipts: Receipts,
     /// Where its leaves are made, on machines that have such a place.
@@ -110,6 +117,7 @@ impl Performer {
             leaving: Leaving::default(),
             helpers: Leaving::default(),
             descriptors: None,
+            spare: Some(spare()),
             strays: None,
             receipts: Receipts::default(),
             cgroups,
@@ -283,6 +291,12 @@ impl Performer {
 
     /// Begins what the machine asks for.
     pub(super) fn perform(&mut self, action: Action, stack: &Stack) {
+        if matches!(
+            action,
+            Action::Ask { .. } | Action::Kill { .. } | Action::Seek { .. } | Action::Verify { .. }
+        ) {
+            self.spare = None;
+        }
         match action {
             Action::Start { plan, life } => self.births.push_back((plan, life)),
             Action::WatchGate { unit, life } => self.watch_gate(&(unit, life)),
@@ -322,6 +336,7 @@ impl Performer {
             self.nursery = Nursery::open().ok();
         }
         let Some((plan, life)) = self.births.pop_front() else { return };
+        self.spare.get_or_insert_with(spare);
         if let Err(why) = self.bear(&plan, life) {
             remove_record(&self.dir, &plan.name, life);
             forget_life(&self.dir, &plan, life, false);
@@ -557,13 +572,18 @@ impl Performer {
         let mut services = super::look::dated(services);
         super::look::fill(&mut services, &self.lives.borrow());
         services.extend(super::look::jobs(&self.dir, &self.stack.secret, &self.lives.borrow()));
+        let mut warnings = self.warnings.clone();
+        if let Err(error) = descriptors::can_open(1) {
+            warnings
+                .push(format!("not all processes can be shown: the supervisor may open no file ({error})"));
+        }
         StackView {
             stack: self.stack.name.clone(),
             dir: self.stack_facts().dir.to_string_lossy().into_owned(),
             supervisor: i32::try_from(std::process::id()).ok(),
             services,
             strays: Vec::new(),
-            warnings: self.warnings.clone(),
+            warnings,
             alerts: Vec::new(),
         }
     }
@@ -595,6 +615,11 @@ fn ports_of(plan: &Plan) -> BTreeSet<u16> {
     plan.units.iter().flat_map(|unit| &unit.ports).map(|port| port.number).collect()
 }
 
+fn spare() -> Spare {
+    let part = (descriptors::limit() / SPARE_PART).min(SPARE);
+    Spare::hold(usize::try_from(part).unwrap_or(0))
+}
+
 fn start_failure(error: &io::Error) -> Failure {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::ENOMEM) => {
@@ -607,6 +632,9 @@ fn start_failure(error: &io::Error) -> Failure {
             );
             Failure::Start { reason }
         }
+        Some(libc::ENFILE) => Failure::Start {
+            reason: format!("the machine has no file left to open (sysctl fs.file-max): {error}"),
+        },
         _ => Failure::Start { reason: error.to_string() },
     }
 }

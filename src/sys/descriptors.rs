@@ -1,5 +1,6 @@
 //! File descriptors: how many there may be, and a reserve for what must always work.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
@@ -31,6 +32,26 @@ pub fn is_of_reserve(newest: impl AsFd) -> bool {
     let limit = limit();
     let number = u64::try_from(newest.as_fd().as_raw_fd()).unwrap_or(0);
     number >= limit - RESERVE.min(limit / 4)
+}
+
+/// Descriptors that are held for nothing, until they are needed: where no more can be had, what must be done all the same
+/// is done with these.
+#[derive(Debug, Default)]
+pub struct Spare(Vec<OwnedFd>);
+
+impl Spare {
+    /// So many, or as many as there are.
+    #[must_use]
+    pub fn hold(count: usize) -> Self {
+        let held = (0..count).map_while(|_| File::open("/dev/null").ok());
+        Self(held.map(OwnedFd::from).collect())
+    }
+
+    /// Whether none is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// Whether so many more can be opened; the kernel's reason where they cannot.

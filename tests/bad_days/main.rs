@@ -7,6 +7,7 @@ mod ledger;
 mod limits;
 mod output;
 mod room;
+mod scarce;
 mod socket;
 #[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
