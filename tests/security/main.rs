@@ -11,6 +11,7 @@ mod within;
 mod world;
 
 mod hostile;
+mod marks;
 mod planted;
 mod secrets;
 mod strangers;

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::world::{Ran, World, command_line, finish, numbers, stat};
+use rustix::process::Signal;
+
+use crate::world::{Ran, World, command_line, finish, kill, numbers, runs, stat, until};
 
 const STACK: &str = r#"
 env_file: stack.env
@@ -143,4 +145,66 @@ fn no_secret_is_in_an_error() {
     let ran = run(&world, &["up"]);
     assert_ne!(ran.status.code(), Some(0));
     assert_silent("up", &format!("{}{}", ran.out, ran.err));
+}
+
+/// A life that goes wrong in each way that is told with evidence, under a supervisor and keepers that are asked to say all
+/// they can: what stands in a service's environment is in none of it.
+#[test]
+fn no_value_of_an_environment_is_told_when_things_go_wrong() {
+    let world = World::new(
+        r#"
+environment: { PLAIN: canary-plain-1 }
+defaults: { environment: { SHARED: canary-shared-2 }, stop_grace_period: 100ms }
+services:
+  api: { command: stand-in wait, environment: { OWN: canary-own-3 } }
+  deaf: { command: stand-in deaf --child, environment: { OWN: canary-deaf-4 }, ready: { log: deaf } }
+  dies: { command: "exit 3", ready: { tcp: "localhost:1" }, environment: { OWN: canary-dies-5 }, profiles: [later], restart: on-failure:2 }
+  nowhere: { command: [/nowhere/program], environment: { OWN: canary-nowhere-6 }, profiles: [later] }
+  badly: { command: "true", working_dir: gone, environment: { OWN: canary-badly-7 }, profiles: [later] }
+  late: { command: "exec sleep 603", start_timeout: 100ms, ready: { tcp: "localhost:1" }, environment: { OWN: canary-late-8 }, profiles: [later] }
+"#,
+    );
+    let shown = |args: &[&str]| {
+        let mut command = world.command(args);
+        command.env("CALLER_VALUE", "canary-caller-9").env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
+        let ran = finish(command);
+        assert_silent(&args.join(" "), &format!("{}{}", ran.out, ran.err));
+        ran
+    };
+    shown(&["up"]).expect(0);
+    // They are where they belong.
+    let environ = fs::read(format!("/proc/{}/environ", world.pid("api"))).expect("ours");
+    let environ = String::from_utf8_lossy(&environ).into_owned();
+    for canary in ["plain-1", "shared-2", "own-3", "caller-9"] {
+        assert!(environ.contains(&format!("canary-{canary}")), "{canary}: {environ}");
+    }
+    for service in ["dies", "nowhere", "badly", "late"] {
+        assert_ne!(shown(&["up", "--keep", service]).status.code(), Some(0), "{service}");
+    }
+    let job = ["run", "-e", "GIVEN=canary-given-10", "--", "sh", "-c", "kill -SEGV $$"];
+    assert_ne!(shown(&job).status.code(), Some(0));
+    let supervisor = world.supervisor();
+    kill(supervisor, Signal::USR1);
+    let told = world.stack_state().join("supervisor.log");
+    until("the supervisor has said its state", || {
+        fs::read_to_string(&told).is_ok_and(|text| text.contains("api"))
+    });
+    kill(world.keeper("deaf"), Signal::KILL);
+    shown(&["ps"]);
+    kill(supervisor, Signal::KILL);
+    until("it is dead", || !runs(supervisor));
+    for args in [
+        &["status"][..],
+        &["events", "--why", "dies"],
+        &["events", "--replay"],
+        &["monitor", "--once"],
+        &["doctor"],
+    ] {
+        shown(args);
+    }
+    shown(&["down", "--json"]).expect(0);
+    for args in [&["events"][..], &["events", "--json"], &["ps", "--json"], &["sweep", "--json"]] {
+        shown(args);
+    }
+    assert_files_silent(&world.stack_state());
 }

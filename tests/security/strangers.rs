@@ -15,7 +15,7 @@ use crate::world::{NOBODY, World, finish, is_root, kill, list, runs, skip, until
 
 const ONE: &str = "services:\n  api: { command: stand-in wait }\n";
 
-fn variable(pid: i32, name: &str) -> String {
+pub(crate) fn variable(pid: i32, name: &str) -> String {
     let environ = fs::read(format!("/proc/{pid}/environ")).expect("it lives");
     let text = String::from_utf8_lossy(&environ).into_owned();
     let found = text.split('\0').find_map(|entry| entry.strip_prefix(&format!("{name}=")));
