@@ -20,7 +20,7 @@ fn starve(pid: i32) {
         .expect("it lives")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
-    let lowest = (0..).find(|number| !held.contains(number)).expect("a number");
+    let lowest = (0..1 << 20).find(|number| !held.contains(number)).expect("a number");
     // Root may only where it has all its rights; its own user may everywhere.
     let mut words =
         if is_root() { vec!["setpriv".to_owned(), format!("--reuid={NOBODY}")] } else { Vec::new() };
