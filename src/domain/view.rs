@@ -165,6 +165,33 @@ pub struct UnitView {
     pub processes: Vec<ProcessView>,
 }
 
+impl UnitView {
+    /// A unit of which nothing runs, or ever ran.
+    #[must_use]
+    pub fn at_rest(name: UnitName, kind: UnitKind, life: Life) -> Self {
+        Self {
+            name,
+            kind,
+            state: State::Stopped,
+            health: Health::None,
+            note: None,
+            life,
+            leader: None,
+            pid: None,
+            pgid: None,
+            sid: None,
+            exit: None,
+            restarts: 0,
+            started_at: None,
+            ready_ms: None,
+            ports: Vec::new(),
+            labels: BTreeMap::new(),
+            container: None,
+            processes: Vec::new(),
+        }
+    }
+}
+
 /// A stack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StackView {

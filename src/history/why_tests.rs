@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{
-    Asker, Exit, Failure, Health, Life, Moment, Pid, ProcId, Signal, State, UnitKind, UnitName, UnitView,
-    WallTime, Why,
+    Asker, Exit, Failure, Life, Moment, Pid, ProcId, Signal, State, UnitKind, UnitName, UnitView, WallTime,
+    Why,
 };
 use crate::machine::{Answer, DownRequest, Event, Request, Target};
 use crate::store::{End, Entry, Line, Outcome, Receipt};
@@ -15,26 +15,8 @@ fn process(pid: i32) -> ProcId {
 }
 
 fn view(unit: &str, state: State, note: Option<&str>) -> UnitView {
-    UnitView {
-        name: name(unit),
-        kind: UnitKind::Service,
-        state,
-        health: Health::None,
-        note: note.map(str::to_owned),
-        life: Life(1),
-        leader: None,
-        pid: None,
-        pgid: None,
-        sid: None,
-        exit: None,
-        restarts: 0,
-        started_at: None,
-        ready_ms: None,
-        ports: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        container: None,
-        processes: Vec::new(),
-    }
+    let note = note.map(str::to_owned);
+    UnitView { state, note, ..UnitView::at_rest(name(unit), UnitKind::Service, Life(1)) }
 }
 
 /// A journal under construction: each line is a second later.

@@ -263,13 +263,16 @@ impl Driver {
         view
     }
 
-    /// What is wrong with the files of this stack.
+    /// What is wrong with the files of this stack, and what keeps its processes from being seen.
     fn warnings(&self) -> Vec<String> {
         let lost = self
             .journal
             .lost()
             .map(|lost| format!("{} lines of the journal could not be written: {}", lost.lines, lost.reason));
-        self.performer.warnings.iter().cloned().chain(lost).collect()
+        let blind = crate::sys::descriptors::can_open(1)
+            .err()
+            .map(|error| format!("not all processes can be shown: no file can be opened any more ({error})"));
+        self.performer.warnings.iter().cloned().chain(lost).chain(blind).collect()
     }
 
     fn request(&mut self, request: Request, by: Asker, answers: Answers) -> Event {

@@ -285,24 +285,11 @@ pub fn at_rest(plan: &Plan) -> StackView {
 
 fn unit_at_rest(plan: &UnitPlan, life: Life) -> UnitView {
     UnitView {
-        name: plan.name.clone(),
-        kind: plan.kind,
-        state: State::Stopped,
         health: if plan.health.is_some() { Health::Unknown } else { Health::None },
-        note: None,
-        life,
-        leader: None,
-        pid: None,
-        pgid: None,
-        sid: None,
-        exit: None,
-        restarts: 0,
-        started_at: None,
-        ready_ms: None,
         ports: plan.ports.iter().map(|port| port.number).collect(),
         labels: plan.labels.clone(),
         container: plan.container.as_ref().map(|container| container.view()),
-        processes: Vec::new(),
+        ..UnitView::at_rest(plan.name.clone(), plan.kind, life)
     }
 }
 

@@ -10,6 +10,7 @@ mod contained;
 mod containers;
 mod daemon;
 mod driver;
+mod ending;
 mod holder;
 mod inline;
 mod keepers;

@@ -1,12 +1,11 @@
 //! `sweep`: what is ended, what is left alone and why, with a stack that runs and with one that nobody holds.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{Started, World, answers, free_port, is_root, kill, list, number, runs, skip, until};
+use crate::world::{Started, World, answers, free_port, kill, list, number, runs, skip, until};
 
 const STACK: &str = "services:\n  api: { command: stand-in wait }\n  web: { command: stand-in child --count 2 --session }\n\
                      sweep: { patterns: ['wait vitest', 'wait$'] }\n";
@@ -221,21 +220,7 @@ fn several_at_once_and_beside_a_down_all_come_to_an_end() {
 /// A stray that cannot be ended: a setuid program of a stack that nobody holds.
 #[test]
 fn a_survivor_is_told_with_exit_code_6() {
-    if !is_root() {
-        return skip("only root can make a program setuid");
-    }
-    let world = World::plain("services: { none: { command: stand-in wait } }\n");
-    let (helper, sudo) =
-        (world.program("root-helper"), world.program("stand-in").with_file_name("become-root"));
-    std::fs::copy("/usr/bin/setpriv", &sudo).expect("util-linux is there");
-    std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o4755)).expect("ours");
-    let (helper, sudo) = (helper.display(), sudo.display());
-    world.write(&format!(
-        "services:\n  api:\n    command: '{sudo} --reuid 0 --clear-groups -- {helper} wait & stand-in wait'\n    \
-         stop_grace_period: 300ms\n"
-    ));
-    world.up();
-    world.await_living(2);
+    let Some(world) = World::with_setuid_child() else { return };
     let living = world.living();
     let (pid, _) = living.iter().find(|(_, line)| line.contains("root-helper")).expect("it runs");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::strangers::variable;
-use crate::world::{Started, World, is_root, list, runs, skip};
+use crate::world::{Started, World, is_root, list, runs};
 
 const ONE: &str = "services:\n  api: { command: stand-in wait }\n";
 
@@ -45,19 +45,4 @@ fn a_copied_mark_is_a_proof_and_any_other_is_none() {
     assert_eq!(swept.len(), 1, "{report:#}");
     assert_eq!(swept[0]["pid"], others[4].pid(), "{report:#}");
     world.assert_none_but(&others[..4].iter().collect::<Vec<_>>());
-}
-
-/// The kernel does not show it: it is unknown, not ours.
-#[test]
-fn the_mark_of_a_plain_users_stack_on_a_process_of_root_is_not_seen() {
-    if !is_root() {
-        return skip("only root can start a process of another user");
-    }
-    let world = World::plain(ONE);
-    world.up();
-    let secret = variable(world.pid("api"), "DEVSTACK_STACK_ID");
-    let of_root = marked(&world, &secret, false);
-    let report = world.down(&[], 0);
-    assert!(list(&report, "swept").is_empty() && list(&report, "left_alone").is_empty(), "{report:#}");
-    world.assert_none_but(&[&of_root]);
 }

@@ -1,7 +1,5 @@
 //! One stack in every state, and every report that can be made of it.
 
-use std::collections::BTreeMap;
-
 use devstack::domain::{
     Breach, ContainerTrouble, Culprit, DownReport, Ended, EndedUnit, EngineKind, Exit, Failure, FoundBy,
     Health, Life, MissingImage, OnBreach, OutOfMemory, Pid, PortHolder, PortStatus, ProcId, ProcessView,
@@ -21,26 +19,7 @@ pub(crate) fn process_id(pid: i32) -> ProcId {
 }
 
 pub(crate) fn unit(text: &str, state: State) -> UnitView {
-    UnitView {
-        name: name(text),
-        kind: UnitKind::Service,
-        state,
-        health: Health::None,
-        note: None,
-        life: Life(1),
-        leader: None,
-        pid: None,
-        pgid: None,
-        sid: None,
-        exit: None,
-        restarts: 0,
-        started_at: None,
-        ready_ms: None,
-        ports: Vec::new(),
-        labels: BTreeMap::new(),
-        container: None,
-        processes: Vec::new(),
-    }
+    UnitView { state, ..UnitView::at_rest(name(text), UnitKind::Service, Life(1)) }
 }
 
 pub(crate) fn running(text: &str, pid: i32, port: u16, ready_ms: u64) -> UnitView {

@@ -21,7 +21,7 @@ const SHAPES: &[(&str, &str, usize)] = &[
     ("daemonize", "daemonize --env-clear", 1),
     ("respawn", "respawn --times 3", 1),
     ("respawn_env", "respawn --times 3 --env-clear", 1),
-    ("hop", "hop --times 60 --every 50", 1),
+    ("hop", "hop --times 6000 --every 50", 1),
     ("tree", "tree --depth 3 --width 4", 85),
     ("zombie", "zombie", 1),
 ];
@@ -52,7 +52,9 @@ fn ends_whole(world: &World, name: &str, shape: &str, count: usize) {
     if shape.starts_with("hop") {
         until("it hops", || world.living().len() > 1);
     } else {
-        until(&format!("{name}: {count} processes"), many);
+        // Its leader ends at once, and on a busy machine what it left is ended before we look.
+        let over = || shape.starts_with("daemonize") && world.living().len() == 1;
+        until(&format!("{name}: {count} processes"), || many() || over());
     }
     let before = world.living();
     let report = world.down(&[], 0);

@@ -1,7 +1,6 @@
 //! What cannot be ended, and ports that others hold: told, with exit code 6.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -43,24 +42,7 @@ fn real_user(pid: i32) -> String {
 /// A setuid program, as `sudo` or `ping` are: a descendant of the service that belongs to root.
 #[test]
 fn a_setuid_descendant_survives_and_is_named() {
-    if !is_root() {
-        return skip("only root can make a program setuid");
-    }
-    let world = World::plain("services: { none: { command: stand-in wait } }\n");
-    let (helper, sudo) =
-        (world.program("root-helper"), world.program("stand-in").with_file_name("become-root"));
-    // A copy, not a link: the bit is the file's.
-    std::fs::copy("/usr/bin/setpriv", &sudo).expect("util-linux is there");
-    std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o4755)).expect("ours");
-    let (helper, sudo) = (helper.display(), sudo.display());
-    world.write(&format!(
-        "services:\n  api:\n    command: '{sudo} --reuid 0 --clear-groups -- {helper} wait & stand-in wait'\n    \
-         stop_grace_period: 300ms\n"
-    ));
-    world.up();
-    until("both run", || {
-        world.living().len() == 2 && world.living().values().all(|line| line.contains(" wait"))
-    });
+    let Some(world) = World::with_setuid_child() else { return };
     let living = world.living();
     let (pid, _) = living.iter().find(|(_, line)| line.contains("root-helper")).expect("it runs");
     if real_user(*pid) != "0" {

@@ -87,6 +87,31 @@ impl World {
         world
     }
 
+    /// A stack of a plain user whose service has a child that belongs to root: a setuid program, as `sudo` or `ping` are. None
+    /// where nobody can make one.
+    pub(crate) fn with_setuid_child() -> Option<Self> {
+        if !is_root() {
+            skip("only root can make a program setuid");
+            return None;
+        }
+        let world = Self::plain("services: { none: { command: stand-in wait } }\n");
+        let (helper, sudo) =
+            (world.program("root-helper"), world.program("stand-in").with_file_name("become-root"));
+        // A copy, not a link: the bit is the file's.
+        fs::copy("/usr/bin/setpriv", &sudo).expect("util-linux is there");
+        fs::set_permissions(&sudo, fs::Permissions::from_mode(0o4755)).expect("ours");
+        let (helper, sudo) = (helper.display(), sudo.display());
+        world.write(&format!(
+            "services:\n  api:\n    command: '{sudo} --reuid 0 --clear-groups -- {helper} wait & stand-in wait'\n    \
+             stop_grace_period: 300ms\n"
+        ));
+        world.up();
+        until("both run", || {
+            world.living().len() == 2 && world.living().values().all(|line| line.contains(" wait"))
+        });
+        Some(world)
+    }
+
     /// Writes the manifest; `stand-in` becomes this test's own program, which replaces the shell where it stands first.
     pub(crate) fn write(&self, manifest: &str) {
         let text = manifest.replace("command: stand-in ", "command: exec stand-in ");
