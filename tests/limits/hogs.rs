@@ -58,7 +58,8 @@ fn a_crowd_is_ended_with_all_that_it_has_started() {
         let leader = world.pid("hog");
         until("the crowd was ended", || log(&world).contains("went on"));
         until("nobody of it is left", || world.living().len() == 2);
-        assert!(events(&world).contains("over its limit of processes"), "{}", events(&world));
+        // It is told when all of them have had their signal.
+        until("it was told", || events(&world).contains("over its limit of processes"));
         assert_only_the_culprit(&world, leader);
         world.down(&[], 0);
     }
