@@ -128,6 +128,14 @@ pub enum CliError {
         /// Why it cannot be had.
         trouble: Box<ContainerTrouble>,
     },
+    /// A git hook is wanted where there is no git repository.
+    #[error("{dir} is in no git repository")]
+    NoRepository {
+        /// Where the manifest is.
+        dir: String,
+        /// What git says.
+        reason: String,
+    },
     /// A git hook stands where ours belongs.
     #[error("{path} was not written by devstack")]
     ForeignHook {
@@ -257,6 +265,7 @@ impl CliError {
             | Self::NewerState { .. }
             | Self::WaitFailed { .. }
             | Self::ForeignHook { .. }
+            | Self::NoRepository { .. }
             | Self::Unit { .. }
             | Self::Io { .. } => Code::Failed,
             Self::NotClean(_) => Code::NotClean,
@@ -317,6 +326,7 @@ impl CliError {
             | Self::NoEngine { .. }
             | Self::NotPermitted { .. }
             | Self::ForeignHook { .. }
+            | Self::NoRepository { .. }
             | Self::CommandNotFound { .. }
             | Self::NotExecutable { .. }
             | Self::WaitFailed { .. }

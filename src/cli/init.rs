@@ -47,14 +47,16 @@ impl Ground {
     fn find(manifest: &Path) -> Result<Self, CliError> {
         let manifest = fs::canonicalize(manifest)?;
         let dir = manifest.parent().unwrap_or(&manifest);
-        let top = git(dir, &["--show-toplevel"])?;
+        let top = git(dir, &["--show-toplevel"])?
+            .map_err(|reason| CliError::NoRepository { dir: dir.display().to_string(), reason })?;
         let below = fs::canonicalize(&top)?;
         let below = manifest.strip_prefix(&below).ok().and_then(Path::to_str);
         let below = below.filter(|path| !path.contains('\n')).ok_or_else(|| {
             CliError::Usage(format!("{} cannot be named in a hook of {}", manifest.display(), top.display()))
         })?;
         // From the top: a relative `core.hooksPath` counts from there.
-        let hooks = top.join(git(&top, &["--git-path", "hooks"])?);
+        let hooks = git(&top, &["--git-path", "hooks"])?.map_err(|reason| cannot(&top, reason))?;
+        let hooks = top.join(hooks);
         Ok(Self { path: hooks.join(NAME), manifest: below.to_owned() })
     }
 
@@ -120,17 +122,18 @@ impl Ground {
     }
 }
 
-/// One line of `git rev-parse`.
-fn git(dir: &Path, args: &[&str]) -> Result<PathBuf, CliError> {
-    let cannot = |why: String| CliError::Io {
-        what: format!("the git repository of {}", dir.display()),
-        source: io::Error::other(why),
-    };
+/// One line of `git rev-parse`, or its complaint.
+fn git(dir: &Path, args: &[&str]) -> Result<Result<PathBuf, String>, CliError> {
     let asked = Command::new("git").arg("-C").arg(dir).arg("rev-parse").args(args).output();
-    let asked = asked.map_err(|error| cannot(format!("git cannot be run: {error}")))?;
+    let asked = asked.map_err(|error| cannot(dir, format!("git cannot be run: {error}")))?;
     if !asked.status.success() {
-        return Err(cannot(String::from_utf8_lossy(&asked.stderr).trim().to_owned()));
+        return Ok(Err(String::from_utf8_lossy(&asked.stderr).trim().to_owned()));
     }
-    let text = String::from_utf8(asked.stdout).map_err(|error| cannot(error.to_string()))?;
-    Ok(PathBuf::from(text.trim_end_matches('\n')))
+    let text = String::from_utf8(asked.stdout).map_err(|error| cannot(dir, error.to_string()))?;
+    Ok(Ok(PathBuf::from(text.trim_end_matches('\n'))))
+}
+
+fn cannot(dir: &Path, why: String) -> CliError {
+    let what = format!("the git repository of {}", dir.display());
+    CliError::Io { what, source: io::Error::other(why) }
 }

@@ -106,6 +106,7 @@ fn errors() -> Vec<(CliError, u8)> {
         (not_up(|report| report.units = contained(&[absent(), absent()])), 69),
         (not_up(|report| report.units = contained(&[ContainerTrouble::Removed])), 1),
         (not_up(|report| report.units = contained(&[absent(), ContainerTrouble::Removed])), 1),
+        (CliError::NoRepository { dir: text("/shop"), reason: text("fatal: not a git repository") }, 1),
         (
             CliError::ForeignHook { path: text("/shop/.git/hooks/pre-commit"), line: text("devstack sweep") },
             1,

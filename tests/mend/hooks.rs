@@ -157,5 +157,6 @@ fn init_says_what_it_does_not_do() {
     let mut outside = world.command(&["init", "--hooks"]);
     outside.env("GIT_CEILING_DIRECTORIES", "/");
     let outside = finish(outside).expect(1);
-    assert!(outside.err.contains("git"), "{}", outside.err);
+    assert!(outside.err.contains("DS071") && outside.err.contains("not a git repository"), "{}", outside.err);
+    assert!(!outside.err.contains("DEVSTACK_STATE_DIR"), "no disk is to blame: {}", outside.err);
 }

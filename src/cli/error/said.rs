@@ -101,6 +101,12 @@ impl CliError {
             Self::NoEngine { whom, engine, trouble } => {
                 no_engine(whom, engine, trouble).hint("devstack doctor")
             }
+            Self::NoRepository { dir, reason } => {
+                Problem::new("DS071", "there is no git repository for the hook")
+                    .saw("looked in", dir)
+                    .saw("git says", reason)
+                    .hint("git init, or call it in a checkout")
+            }
             Self::ForeignHook { path, line } => {
                 Problem::new("DS059", "there is a git hook already, and devstack did not write it")
                     .saw("hook", path)
