@@ -77,6 +77,43 @@ fn what_dead_stacks_left_is_ended_and_what_runs_is_not() {
     world.assert_none_but(&[&person]);
 }
 
+/// What a lost stack left is ended also where a new one stands in its place, which is left alone.
+#[test]
+fn what_a_stack_left_whose_place_another_took_is_ended() {
+    let world = World::new(STACK);
+    world.up();
+    let (pid, ..) = processes(&world, &world.dir());
+    let environ = fs::read(format!("/proc/{pid}/environ")).expect("it is ours");
+    world.down(&[], 0);
+    fs::remove_dir_all(world.stack_state()).expect("it was there");
+    world.up();
+    let (new, ..) = processes(&world, &world.dir());
+    // Started by something of the first one that nobody could see.
+    let mut command = std::process::Command::new(world.program("stand-in"));
+    command.args(["wait", "old"]).current_dir("/").env_clear();
+    for pair in environ.split(|byte| *byte == 0) {
+        if let Some((name, value)) = String::from_utf8_lossy(pair).split_once('=') {
+            command.env(name, value);
+        }
+    }
+    let old = crate::world::Started::by(&command, false);
+    let nowhere = world.beside("nowhere");
+    let sweep = |more: &[&str], code| {
+        let args = [&["sweep", "--all-stacks", "--json"], more].concat();
+        at(&world, &nowhere, &args).expect(code).json()
+    };
+    let seen = sweep(&["--dry-run"], 5);
+    assert_eq!((fate(&seen, old.pid()), fate(&seen, new)), (Some("end"), None), "{seen:#}");
+    let row = list(&seen, "strays")[0].clone();
+    assert!(row["evidence"].as_str().is_some_and(|why| why.contains("mark")), "{row}");
+    let report = sweep(&[], 0);
+    assert_eq!(fate(&report, old.pid()), Some("ended"), "{report:#}");
+    assert_eq!(processes(&world, &world.dir()).0, new, "the new one was touched");
+    assert!(list(&sweep(&[], 0), "strays").is_empty());
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}
+
 #[test]
 fn processes_of_a_stack_whose_state_is_gone_are_ended_by_their_marks() {
     for plain in [false, true] {

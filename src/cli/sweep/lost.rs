@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use super::super::place::Stack;
 use crate::cage::{self, ENV_DIR, ENV_LIFE, ENV_STACK, ENV_STACK_ID};
 use crate::domain::{Mark, StackName};
+use crate::engine::label;
 use crate::store::{Home, StackFile};
 use crate::sys::{proc, users};
 
@@ -26,10 +27,10 @@ pub(super) fn stacks(home: &Home, known: &[Stack]) -> Vec<Stack> {
     }
     let mut stacks = Vec::new();
     for (secret, (name, dir)) in found {
-        let manifest = dir.join(MANIFEST);
-        // Another stack has taken its place on disk: what is left of this one cannot be recorded beside it.
+        let mut manifest = dir.join(MANIFEST);
+        // Another stack has taken its place: what becomes of this one is recorded beside it, as of a manifest that is gone.
         if known.iter().any(|stack| stack.file.manifest == manifest) {
-            continue;
+            manifest.set_file_name(format!("{MANIFEST}.{}", label::owner(&secret)));
         }
         let dir = home.unmade(&manifest, name.as_str());
         stacks.push(Stack { dir, file: StackFile::new(name, manifest, secret) });
