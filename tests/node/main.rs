@@ -1,6 +1,7 @@
 //! The Node workspace of `fixtures/node`, brought up, looked at and ended as its user would, beside an `npm test` that
 //! hangs. Skipped, loudly, only where node or npm is missing.
 
+mod accident;
 mod crash;
 #[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
