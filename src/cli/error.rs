@@ -313,6 +313,7 @@ impl CliError {
             Self::Usage(_)
             | Self::NoManifest { .. }
             | Self::NoSuchService { .. }
+            | Self::NoRepository { .. }
             | Self::NoSuchPort { .. } => {
                 vec![self.asked_wrongly()]
             }
@@ -326,7 +327,6 @@ impl CliError {
             | Self::NoEngine { .. }
             | Self::NotPermitted { .. }
             | Self::ForeignHook { .. }
-            | Self::NoRepository { .. }
             | Self::CommandNotFound { .. }
             | Self::NotExecutable { .. }
             | Self::WaitFailed { .. }

@@ -1,5 +1,6 @@
 //! `events`: the journal in plain words; every start, health change, exit, and the receipt of every signal.
 
+mod known;
 mod replay;
 mod why;
 
@@ -28,6 +29,11 @@ pub(super) fn run(place: &Place, door: &Door, args: &EventsArgs) -> Result<Code,
     let path = stack.dir.journal();
     let unreadable = |source| CliError::Io { what: format!("{} cannot be read", path.display()), source };
     let journal = JournalReader::open(&path).map_err(unreadable)?;
+    let named = args.services.iter().chain(&args.why);
+    known::check(place, door, &stack, named).map_err(|error| match error {
+        known::Unfit::Unreadable(source) => unreadable(source),
+        known::Unfit::Unknown(error) => error,
+    })?;
     match &args.why {
         Some(unit) => why::run(&stack, door, journal, unit, args.json),
         None if args.replay => replay::run(&stack, door, journal, args.json),

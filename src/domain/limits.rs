@@ -64,7 +64,7 @@ impl Limits {
     /// Whether somebody must look at the life again and again. What the kernel does has to be seen as well.
     #[must_use]
     pub fn are_measured(&self) -> bool {
-        self.ceiling() != Ceiling::default() || self.idle.is_some()
+        self.ceiling() != Ceiling::default() || self.idle.is_some() || self.open_files.is_some()
     }
 
     /// What a kernel can hold.
@@ -84,8 +84,9 @@ impl Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBreach {
-    /// Nothing is said: as the kernel would do it. Too much memory, too many processes or files end the culprit, too much
-    /// processor time is only told (the kernel would slow it down), and a life that is too long or idle is ended.
+    /// Nothing is said: as the kernel would do it. Too much memory and too many processes end the culprit, too much
+    /// processor time and too many files are only told (the kernel slows it down, or refuses it more), and a life that is
+    /// too long or idle is ended.
     #[default]
     AsKernel,
     /// It is told.
@@ -128,6 +129,8 @@ pub enum Resource {
     Runtime,
     /// Milliseconds.
     Idle,
+    /// Open files of one process. The kernel refuses more: who is at the limit is as far as one can go.
+    OpenFiles,
 }
 
 /// More than was allowed, for longer than a peak.
@@ -175,6 +178,7 @@ impl Resource {
             Self::Memory => usage.biggest.as_ref(),
             Self::Cpus => usage.busiest.as_ref(),
             Self::Pids => usage.broadest.as_ref(),
+            Self::OpenFiles => usage.most_files.as_ref(),
             Self::Runtime | Self::Idle => None,
         }
     }
@@ -189,6 +193,7 @@ impl Resource {
                 format!("{} processors", text.trim_end_matches('0').trim_end_matches('.'))
             }
             Self::Pids => format!("{count} processes"),
+            Self::OpenFiles => format!("{count} files"),
             Self::Runtime | Self::Idle => format_duration(Duration::from_millis(count)),
         }
     }
@@ -203,11 +208,13 @@ impl fmt::Display for Breach {
             Resource::Memory => write!(f, "over {whose} limit of memory: {used} of {limit}")?,
             Resource::Cpus => write!(f, "over {whose} limit of processors: {used} of {limit}")?,
             Resource::Pids => write!(f, "over {whose} limit of processes: {} of {}", self.used, self.limit)?,
+            Resource::OpenFiles => write!(f, "at its limit of open files: {} of {}", self.used, self.limit)?,
             Resource::Runtime => write!(f, "ran for {used}, and may for {limit}")?,
             Resource::Idle => write!(f, "neither wrote nor worked for {used}, and may for {limit}")?,
         }
+        let whose = if self.resource == Resource::OpenFiles { "all of them of" } else { "most of it" };
         match &self.culprit {
-            Some(culprit) => write!(f, ", most of it {} (pid {})", culprit.command, culprit.process.pid),
+            Some(culprit) => write!(f, ", {whose} {} (pid {})", culprit.command, culprit.process.pid),
             None => Ok(()),
         }
     }

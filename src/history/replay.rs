@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{ProcId, Signal, Why};
+use crate::domain::{ProcId, Signal, UnitKind, UnitName, Why};
 use crate::machine::{Action, Event, Reply, Stack, Target};
 use crate::store::{Entry, Line, Outcome, Receipt};
 
@@ -67,6 +67,7 @@ impl Replay {
             return Played::Unknown;
         };
         let wrong = match &line.entry {
+            Entry::Event(Event::Breached { unit, .. }) if is_job(stack, unit) => None,
             Entry::Event(event) => {
                 self.tally.events += 1;
                 let asked_for = answered(&mut self.asked, event);
@@ -98,6 +99,11 @@ impl Replay {
     }
 }
 
+/// Whether nobody but its own `devstack run` holds it to its limits.
+fn is_job(stack: &Stack, unit: &UnitName) -> bool {
+    stack.unit_plan(unit).is_none_or(|plan| plan.kind == UnitKind::Job)
+}
+
 /// Whether a receipt follows from what the machine has asked for and is not answered yet.
 fn judge(asked: &[Action], stack: &Stack, receipt: &Receipt) -> Option<String> {
     let sent = |action: &&Action| match action {
@@ -127,7 +133,7 @@ fn unreceipted(signalled: &BTreeSet<ProcId>, outcome: &Outcome) -> Option<String
     Some(format!("pid {} has no receipt", stranger.process.pid))
 }
 
-fn unit(target: &Target) -> Option<&crate::domain::UnitName> {
+fn unit(target: &Target) -> Option<&UnitName> {
     match target {
         Target::Life { unit, .. } => Some(unit),
         Target::Strays => None,
@@ -204,7 +210,7 @@ pub fn decision(actions: &[Action]) -> String {
 }
 
 fn words(action: &Action) -> (&'static str, String) {
-    let life = |unit: &crate::domain::UnitName, life: &crate::domain::Life| format!("{unit} (life {life})");
+    let life = |unit: &UnitName, life: &crate::domain::Life| format!("{unit} (life {life})");
     let whom = |target: &Target| match target {
         Target::Life { unit, life: of } => life(unit, of),
         Target::Strays => "strays".to_owned(),

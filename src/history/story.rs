@@ -1,6 +1,9 @@
 //! What the journal tells of one unit: its present life, what ended the one before, and who asked.
 
-use crate::domain::{Asker, Exit, Failure, Life, Signal, UnitKind, UnitName, WallTime, Why};
+use crate::domain::{
+    Asker, Breach, Exit, Failure, Life, OnBreach, OutOfMemory, ProcId, Signal, UnitKind, UnitName, WallTime,
+    Why,
+};
 use crate::machine::{Answer, Event, Request};
 use crate::plan::UnitPlan;
 use crate::store::{Entry, Line, Outcome, Receipt};
@@ -40,6 +43,20 @@ pub(super) struct Chapter<'a> {
     pub(super) signalled: Option<Signalled<'a>>,
     pub(super) exit: Option<(WallTime, Exit, &'a [String])>,
     pub(super) outcome: Option<&'a Outcome>,
+    /// The limits that it broke: how often, and the last time.
+    pub(super) broken: Option<(usize, Broken<'a>)>,
+    /// What the kernel ended of it, as it told last.
+    pub(super) out_of_memory: Option<(WallTime, OutOfMemory)>,
+}
+
+/// A broken limit, and what was done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Broken<'a> {
+    pub(super) at: WallTime,
+    pub(super) life: Life,
+    pub(super) breach: &'a Breach,
+    pub(super) ended: &'a [(ProcId, String)],
+    pub(super) refused: &'a [(ProcId, String)],
 }
 
 /// The first receipt of an end.
@@ -49,6 +66,7 @@ pub(super) struct Signalled<'a> {
     pub(super) by: Option<&'a Asker>,
     pub(super) why: Why,
     pub(super) signal: Signal,
+    pub(super) process: ProcId,
 }
 
 impl<'a> Story<'a> {
@@ -65,7 +83,11 @@ impl<'a> Story<'a> {
         match &line.entry {
             Entry::Event(event) => self.event(name, line, event),
             Entry::Receipt(receipt) if receipt.unit.as_ref() == Some(name) => self.receipt(line, receipt),
-            Entry::Outcome(outcome) if outcome.unit.as_ref() == Some(name) => {
+            // Of a culprit that was ended while its life went on, no end of that life is to be told.
+            Entry::Outcome(outcome)
+                if outcome.unit.as_ref() == Some(name)
+                    && (self.now.signalled.is_some() || self.now.exit.is_some()) =>
+            {
                 self.now.outcome = Some(outcome);
             }
             Entry::Receipt(_)
@@ -91,7 +113,10 @@ impl<'a> Story<'a> {
             }
             Event::Adopted(adopted) if adopted.plan.name == *name => {
                 if self.now.started.is_none_or(|(_, life, _)| life != adopted.life) {
-                    self.turn_page();
+                    // Of a job the journal knows no start: what it has broken belongs to this life.
+                    if self.now.broken.is_none_or(|(_, broken)| broken.life != adopted.life) {
+                        self.turn_page();
+                    }
                     self.now.started = Some((at, adopted.life, adopted.leader.pid.get()));
                 }
                 self.now.adopted = true;
@@ -110,13 +135,34 @@ impl<'a> Story<'a> {
                 self.now.exit = Some((at, *exit, tail));
                 self.deaths += 1;
             }
+            Event::OutOfMemory { unit, what, .. } if unit == name => {
+                self.now.out_of_memory = Some((at, *what));
+            }
+            Event::Breached { unit, life, breach, ended, refused } if unit == name => {
+                self.broken(Broken { at, life: *life, breach, ended, refused });
+            }
             _ => {}
         }
     }
 
+    fn broken(&mut self, broken: Broken<'a>) {
+        if self.now.broken.is_some_and(|(_, last)| last.life != broken.life) {
+            self.turn_page();
+        }
+        let count = self.now.broken.map_or(0, |(count, _)| count);
+        self.now.broken = Some((count + 1, broken));
+        // The receipts before it were of the culprit, and not of the life's end.
+        let culprit = |first: &Signalled<'_>| {
+            broken.breach.action == OnBreach::KillCulprit
+                && broken.ended.iter().any(|(process, _)| *process == first.process)
+        };
+        self.now.signalled = self.now.signalled.filter(|first| !culprit(first));
+    }
+
     fn receipt(&mut self, line: &'a Line, receipt: &Receipt) {
-        let Receipt { signal, why, .. } = receipt;
-        let first = Signalled { at: line.at, by: line.by.as_ref(), why: *why, signal: *signal };
+        let Receipt { signal, why, process, .. } = receipt;
+        let (signal, why, process) = (*signal, *why, *process);
+        let first = Signalled { at: line.at, by: line.by.as_ref(), why, signal, process };
         self.now.signalled.get_or_insert(first);
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::story::{Chapter, Signalled, Story, Wish};
-use super::words::answer_words;
+use super::story::{Broken, Chapter, Signalled, Story, Wish};
+use super::words::{answer_words, breach_words};
 use crate::domain::{Exit, Signal, State, UnitName, UnitView, WallTime, Why, format_duration};
 use crate::plan::{Plan, UnitPlan};
 use crate::show::error::short;
@@ -55,8 +55,8 @@ pub fn why(unit: &UnitName, known: &Known) -> Vec<Because> {
     let mut next = Some(unit.clone());
     while let Some(name) = next.filter(|name| told.iter().all(|because| because.service != *name)) {
         let view = known.views.iter().find(|view| view.name == name);
-        let reasons = view.map(|view| known.reasons(view)).unwrap_or_default();
-        let state = view.map_or("unknown", |view| view.state.word());
+        let reasons = view.map_or_else(|| known.gone(&name), |view| known.reasons(view));
+        let state = view.map_or("gone", |view| view.state.word());
         told.push(Because { service: name, state, reasons });
         next = view.and_then(|view| known.holds_up(view));
     }
@@ -87,6 +87,12 @@ impl Known<'_> {
             reasons.extend(view.note.clone());
         }
         reasons
+    }
+
+    /// Of a job that is over, or a service that the manifest has no more.
+    fn gone(&self, name: &UnitName) -> Vec<String> {
+        let story = Story::of(name, self.lines);
+        self.broken(&story.now).into_iter().chain(self.ended(&story)).collect()
     }
 
     /// The unit that this one waits for, or that took it down with it.
@@ -132,6 +138,10 @@ impl Known<'_> {
                 Some((_, _, Wish::Up)) | None => Vec::new(),
             };
         };
+        let broken = self.broken(&story.now);
+        if why == Why::Breach && !broken.is_empty() {
+            return broken;
+        }
         match (why.words(), why) {
             (Some(words), Why::Request | Why::Recreate | Why::Rollback) => vec![self.asked(at, by, words)],
             (Some(words), _) => vec![format!("{words} at {}", (self.clock)(at))],
@@ -182,7 +192,20 @@ impl Known<'_> {
 
     fn ready(&self, view: &UnitView, story: &Story) -> Vec<String> {
         let after = view.ready_ms.map(|ms| format!("ready after {}", span(ms)));
-        self.restarted(view, story).into_iter().chain(self.began(story)).chain(after).collect()
+        let broken = self.broken(&story.now);
+        let before = self.restarted(view, story).into_iter().chain(broken);
+        before.chain(self.began(story)).chain(after).collect()
+    }
+
+    /// What a life took too much of, and what was done for it.
+    fn broken(&self, chapter: &Chapter) -> Vec<String> {
+        let killed =
+            chapter.out_of_memory.map(|(at, what)| format!("{} at {}", what.of_some(), (self.clock)(at)));
+        let broken = chapter.broken.map(|(count, Broken { at, breach, ended, refused, .. })| {
+            let often = if count > 1 { format!("{count} times, at last ") } else { String::new() };
+            format!("{often}{} at {}", breach_words(breach, ended, refused), (self.clock)(at))
+        });
+        killed.into_iter().chain(broken).collect()
     }
 
     fn backoff(&self, view: &UnitView, story: &Story) -> Vec<String> {
@@ -192,7 +215,7 @@ impl Known<'_> {
             format!("after {count} (last: {exit} at {}{word})", (self.clock)(at))
         });
         let next = view.note.as_ref().and_then(|note| note.rsplit("; ").next().map(str::to_owned));
-        last.into_iter().chain(next).collect()
+        last.into_iter().chain(self.broken(&story.now)).chain(next).collect()
     }
 
     /// Who asked for it, and when its life began.
@@ -209,7 +232,9 @@ impl Known<'_> {
     /// Why the life before the present one ended, where nobody asked for that.
     fn restarted(&self, view: &UnitView, story: &Story) -> Vec<String> {
         let Some(before) = story.before.as_ref().filter(|_| view.restarts > 0) else { return Vec::new() };
+        let broken = self.broken(before);
         let mut reasons = match (before.signalled, self.bad(before)) {
+            (None | Some(Signalled { why: Why::Breach, .. }), _) if !broken.is_empty() => broken,
             (Some(Signalled { why: Why::Unhealthy, .. }), Some(bad)) => vec![bad],
             (Some(Signalled { why, at, .. }), _) if !matches!(why, Why::LeftBehind | Why::Unknown) => {
                 vec![format!("{} at {}", why.words().unwrap_or_default(), (self.clock)(at))]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{
-    Asker, Exit, Failure, Life, Moment, Pid, ProcId, Signal, State, UnitKind, UnitName, UnitView, WallTime,
-    Why,
+    Asker, Breach, Culprit, Exit, Failure, Life, Moment, OnBreach, Pid, ProcId, Resource, Signal, State,
+    UnitKind, UnitName, UnitView, WallTime, Why,
 };
 use crate::machine::{Answer, DownRequest, Event, Request, Target};
 use crate::store::{End, Entry, Line, Outcome, Receipt};
@@ -78,6 +78,42 @@ impl Journal {
         let outcome = Outcome { unit: Some(name(unit)), ends: ends.collect() };
         let unit = name(unit);
         self.event(Event::Emptied { target: Target::Life { unit, life: Life(life) } })
+            .push(None, Entry::Outcome(outcome))
+    }
+
+    fn broke(self, unit: &str, life: u32, action: OnBreach) -> Self {
+        let breach = Breach {
+            resource: Resource::Pids,
+            used: 31,
+            limit: 10,
+            of_stack: false,
+            culprit: Some(Culprit { process: process(150), command: "sh bomb.sh".to_owned() }),
+            action,
+        };
+        let ended = match action {
+            OnBreach::KillCulprit => vec![(process(150), "sh bomb.sh".to_owned())],
+            _ => Vec::new(),
+        };
+        let (unit, life) = (name(unit), Life(life));
+        self.event(Event::Breached { unit, life, breach, ended, refused: Vec::new() })
+    }
+
+    /// A process of a life that goes on is ended.
+    fn culprit(self, unit: &str) -> Self {
+        let receipt = Receipt {
+            signal: Signal::KILL,
+            process: process(150),
+            command: "sh bomb.sh".to_owned(),
+            unit: Some(name(unit)),
+            evidence: "a descendant of the service".to_owned(),
+            why: Why::Breach,
+            request: None,
+            refused: None,
+        };
+        let end = End { process: process(150), signal: Signal::KILL, forced: true, exit: None, after_ms: 1 };
+        let outcome = Outcome { unit: Some(name(unit)), ends: vec![end] };
+        self.push(Some(asker("supervisor")), Entry::Receipt(receipt))
+            .broke(unit, 1, OnBreach::KillCulprit)
             .push(None, Entry::Outcome(outcome))
     }
 
@@ -247,5 +283,66 @@ fn completed() {
     assert_eq!(
         told("migrate", &[view("migrate", State::Completed, None)], &journal),
         ["migrate is completed: it ended by itself with exit 0 at 14:02:01"]
+    );
+}
+
+const OVER: &str = "over its limit of processes: 31 of 10, most of it sh bomb.sh (pid 150)";
+
+#[test]
+fn a_broken_limit_is_told_of_whoever_goes_on() {
+    let journal =
+        Journal::default().started("api", 1).broke("api", 1, OnBreach::Warn).broke("api", 1, OnBreach::Warn);
+    let mut ready = view("api", State::Ready, None);
+    assert_eq!(
+        told("api", &[ready.clone()], &journal),
+        [format!(
+            "api is ready: 2 times, at last {OVER}: only told at 14:02:02; started at 14:02:00 (pid 101, life 1)"
+        )]
+    );
+    let journal = Journal::default().started("api", 1).culprit("api");
+    assert_eq!(
+        told("api", &[ready.clone()], &journal),
+        [format!("api is ready: {OVER}: killed pid 150 at 14:02:02; started at 14:02:00 (pid 101, life 1)")]
+    );
+    // The culprit's end is not the end of the life.
+    let journal = journal
+        .signalled("api", 1, Why::Request, asker("down"))
+        .exited("api", 1, Exit::Code(143), &[])
+        .outcome("api", 1, Exit::Code(143), &[false]);
+    ready.state = State::Stopped;
+    assert_eq!(
+        told("api", &[ready], &journal),
+        [
+            "api is stopped: devstack down (dev, pid 4211) asked to stop it at 14:02:04; SIGTERM → exit 143 in 120ms"
+        ]
+    );
+}
+
+#[test]
+fn a_restart_names_the_limit_and_a_job_that_is_over_its_own() {
+    let journal = Journal::default()
+        .started("api", 1)
+        .broke("api", 1, OnBreach::Restart)
+        .signalled("api", 1, Why::Breach, asker("supervisor"))
+        .exited("api", 1, Exit::Code(143), &[])
+        .outcome("api", 1, Exit::Code(143), &[false])
+        .started("api", 2);
+    let mut ready = view("api", State::Ready, None);
+    (ready.restarts, ready.life) = (1, Life(2));
+    assert_eq!(
+        told("api", &[ready], &journal),
+        [format!(
+            "api is ready: it was restarted: {OVER}: it is restarted at 14:02:01; SIGTERM → exit 143 in 120ms; \
+             started at 14:02:06 (pid 102, life 2)"
+        )]
+    );
+    let journal = Journal::default().broke("job npm test", 1, OnBreach::Warn).broke(
+        "job npm test",
+        2,
+        OnBreach::KillCulprit,
+    );
+    assert_eq!(
+        told("job npm test", &[], &journal),
+        [format!("job npm test is gone: {OVER}: killed pid 150 at 14:02:01")]
     );
 }

@@ -232,7 +232,11 @@ pub(super) fn answer_words(answer: &Answer) -> (Tone, String) {
 }
 
 /// A broken limit, and what was done.
-fn breach_words(breach: &Breach, ended: &[(ProcId, String)], refused: &[(ProcId, String)]) -> String {
+pub(super) fn breach_words(
+    breach: &Breach,
+    ended: &[(ProcId, String)],
+    refused: &[(ProcId, String)],
+) -> String {
     let others = match ended.len() {
         0 | 1 => String::new(),
         more => format!(" with {}", text::count(more - 1, "other", "others")),

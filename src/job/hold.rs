@@ -8,7 +8,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::gauge::Gauge;
 use super::limits::Limiter;
-use crate::cage::{Depth, Member, World, is_machinery};
+use super::notes::Notes;
+use crate::cage::{Depth, KillOutcome, Member, World, is_machinery};
 use crate::domain::{Breach, Exit, Moment, OnBreach, OutOfMemory, Pid, ProcId, Resource, Signal};
 use crate::keeper::{Census, Ending, FromKeeper, Record, Talk};
 use crate::store::RecordLine;
@@ -80,6 +81,7 @@ pub(super) struct Hold {
     pub(super) gauge: Gauge,
     pub(super) limiter: Limiter,
     pub(super) breaches: Vec<Breach>,
+    pub(super) notes: Notes,
     pub(super) group: Group,
     pub(super) terminal: Option<Terminal>,
     pub(super) why: Option<Why>,
@@ -186,8 +188,11 @@ impl Hold {
         for breach in self.limiter.look_when_due(self.ending.cage()) {
             let culprit = breach.culprit.as_ref().filter(|_| breach.action == OnBreach::KillCulprit);
             if let Some(culprit) = culprit {
-                let _ = self.ending.cage().kill_branch(culprit.process, breach.resource == Resource::Pids);
+                let ended =
+                    self.ending.cage().kill_branch(culprit.process, breach.resource == Resource::Pids);
+                self.notes.breached(&breach, ended);
             } else if !self.ending.has_begun() {
+                self.notes.breached(&breach, KillOutcome::default());
                 self.begin_end(Why::Over, Signal::TERM);
             }
             self.breaches.push(breach);

@@ -53,7 +53,7 @@ impl Limiter {
                 self.allowed.stack.pids.map(u64::from),
                 Controller::Pids,
             ),
-            Resource::Cpus | Resource::Runtime | Resource::Idle => return None,
+            Resource::Cpus | Resource::Runtime | Resource::Idle | Resource::OpenFiles => return None,
         };
         let least = own.map(|own| (own, false)).into_iter().chain(stack.map(|stack| (stack, true))).min();
         least.filter(|_| !self.bounds.holds(controller))
@@ -73,7 +73,7 @@ impl Limiter {
         }
         self.due = now + self.allowed.interval;
         let memory_limit = self.limit(Resource::Memory).map(|(limit, _)| limit);
-        let subject = Subject { cage, inside: None, memory_limit, files: false };
+        let subject = Subject { cage, inside: None, memory_limit, files: None };
         let sample = self.meter.sample(&[subject], None, now);
         sample.lives.first().map(|usage| self.judge(usage, cage)).unwrap_or_default()
     }

@@ -8,6 +8,7 @@ mod hold;
 mod leftovers;
 mod limits;
 mod name;
+mod notes;
 mod start;
 mod turn;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::gauge::Gauge;
 use super::hold::{Hold, Outcome};
 use super::limits::{Allowed, Limiter};
+use super::notes::Notes;
 use crate::cage::{self, Cage};
 use crate::domain::{Ceiling, Limits, Mark, ProcId, Signal, UnitKind};
 use crate::keeper::{Census, Ending, FromKeeper, Record, Talk};
@@ -229,6 +230,7 @@ fn start(order: &Order<'_>, life: &Life<'_>) -> Result<Hold, Refused> {
         gauge: Gauge::new(),
         limiter: Limiter::new(order.allowed, life.bounds.clone()),
         breaches: Vec::new(),
+        notes: Notes::new(order),
         group,
         terminal,
         why: None,

@@ -38,22 +38,27 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// It is under its limits again, or its stack is: what was told is history.
+    /// It is under its limits again, or its stack is: what was told is history. That a process of it was ended stays true
+    /// as long as it lives.
     fn forget(&mut self, of_stack: bool) {
-        self.breach = self.breach.take().filter(|breach| breach.of_stack != of_stack);
+        let stays = |breach: &Breach| breach.of_stack != of_stack || breach.action == OnBreach::KillCulprit;
+        self.breach = self.breach.take().filter(stays);
     }
 
     /// What is wrong, as long as it is, or what was done for it.
     pub(super) fn words(&self) -> Option<String> {
         let killed = self.out_of_memory.map(|what| what.of_some());
-        let breach = self.breach.as_ref().map(ToString::to_string);
+        let breach = self.breach.as_ref().map(|breach| match breach.action {
+            OnBreach::KillCulprit => format!("{breach}: that was ended"),
+            OnBreach::AsKernel | OnBreach::Warn | OnBreach::Restart | OnBreach::Stop => breach.to_string(),
+        });
         breach.or(killed)
     }
 }
 
 /// Each limit that was exceeded in the last measurement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Overruns(BTreeMap<Resource, Overrun>);
+pub struct Overruns(BTreeMap<Resource, Overrun>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Overrun {
@@ -68,6 +73,8 @@ struct Measured {
     resource: Resource,
     used: u64,
     limit: Option<u64>,
+    /// What follows from a breach.
+    action: OnBreach,
 }
 
 impl Overruns {
@@ -78,6 +85,10 @@ impl Overruns {
             return None;
         };
         let run = self.0.entry(measured.resource).or_insert(Overrun { since: now, seen: 0, breaches: 0 });
+        if run.breaches > 0 && measured.action == OnBreach::Warn {
+            // It was told: however long it goes on, nothing follows from it.
+            return Some(run.breaches + 1);
+        }
         run.seen += 1;
         let no_peak = measured.resource.is_no_peak(run.seen, measured.used, limit);
         if !no_peak || now - run.since < sustained {
@@ -90,10 +101,12 @@ impl Overruns {
 }
 
 impl Stack {
-    /// A limit is exceeded, whether that is a breach or not.
+    /// What of all measurements so far can still lead to a breach: where two are equal, those in between decide nothing.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        !self.over.0.is_empty() || self.units.values().any(|unit| !unit.watched.over.0.is_empty())
+    pub fn overruns(&self) -> Vec<Overruns> {
+        let all = self.units.values().map(|unit| &unit.watched.over).chain([&self.over]);
+        // A place for each: who is over it counts.
+        all.cloned().collect()
     }
 
     /// What all lives take, at one moment.
@@ -134,7 +147,8 @@ impl Stack {
         ];
         for (resource, used, limit, most) in all {
             let culprit = most.and_then(|usage| resource.most(usage));
-            let measured = Measured { resource, used, limit };
+            let action = action(OnBreach::AsKernel, resource);
+            let measured = Measured { resource, used, limit, action };
             let judged = self.over.judge(&measured, Duration::ZERO, turn.now);
             let (Some(count), Some(limit), Some(usage)) = (judged, limit, most) else { continue };
             let limit = if resource == Resource::Cpus { cpus_milli.map_or(limit, u64::from) } else { limit };
@@ -145,7 +159,7 @@ impl Stack {
                     limit,
                     of_stack: true,
                     culprit: culprit.map(Culprit::from),
-                    action: action(OnBreach::AsKernel, resource),
+                    action,
                 };
                 unit.breached(breach, count, turn);
                 turn.touch(&usage.unit);
@@ -159,7 +173,8 @@ impl Stack {
 
 impl Unit {
     fn sampled(&mut self, usage: &LifeUsage, turn: &mut Turn) {
-        let Limits { memory, cpus_milli, pids, sustained, on_breach, .. } = self.plan.limits;
+        let Limits { memory, cpus_milli, pids, open_files, sustained, on_breach, .. } = self.plan.limits;
+        let files = usage.most_files.as_ref().and_then(|most| most.open_files).unwrap_or(0);
         let all = [
             (Resource::Memory, usage.memory, memory.filter(|_| !self.watched.memory_held)),
             (
@@ -168,16 +183,19 @@ impl Unit {
                 cpus_milli.filter(|_| !self.watched.cpus_held).map(with_slack),
             ),
             (Resource::Pids, usage.processes.into(), pids.map(u64::from)),
+            // More than all it may is never seen: who has them all is over it.
+            (Resource::OpenFiles, files, open_files.map(|most| most.saturating_sub(1))),
         ];
         for (resource, used, limit) in all {
             let culprit = resource.most(usage);
-            let measured = Measured { resource, used, limit };
-            let Some(count) = self.watched.over.judge(&measured, sustained, turn.now) else { continue };
-            let limit = match (resource, cpus_milli, limit) {
-                (Resource::Cpus, Some(milli), _) => milli.into(),
-                (_, _, limit) => limit.unwrap_or(0),
-            };
             let action = action(on_breach, resource);
+            let measured = Measured { resource, used, limit, action };
+            let Some(count) = self.watched.over.judge(&measured, sustained, turn.now) else { continue };
+            let limit = match (resource, cpus_milli, open_files) {
+                (Resource::Cpus, Some(milli), _) => milli.into(),
+                (Resource::OpenFiles, _, Some(most)) => most,
+                _ => limit.unwrap_or(0),
+            };
             let culprit = culprit.map(Culprit::from);
             self.breached(Breach { resource, used, limit, of_stack: false, culprit, action }, count, turn);
         }
@@ -280,7 +298,7 @@ impl Unit {
 fn action(wanted: OnBreach, resource: Resource) -> OnBreach {
     match (wanted, resource) {
         (OnBreach::AsKernel, Resource::Memory | Resource::Pids) => OnBreach::KillCulprit,
-        (OnBreach::AsKernel, Resource::Cpus) => OnBreach::Warn,
+        (OnBreach::AsKernel, Resource::Cpus | Resource::OpenFiles) => OnBreach::Warn,
         (OnBreach::AsKernel | OnBreach::KillCulprit, Resource::Runtime | Resource::Idle) => {
             OnBreach::AsKernel
         }

@@ -25,5 +25,6 @@ mod words;
 
 pub use boundary::*;
 pub use cause::Cause;
+pub use limits::Overruns;
 pub use stack::Stack;
 pub use unit::ENGINE_LAG;

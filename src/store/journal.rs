@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::private_file;
-use crate::domain::{Alert, Asker, Exit, Moment, ProcId, Signal, UnitName, WallTime, Why};
+use crate::domain::{Alert, Asker, Breach, Exit, Life, Moment, ProcId, Signal, UnitName, WallTime, Why};
 use crate::machine::{Event, RequestId};
 
 /// Beyond this size a new file begins; one older file is kept.
@@ -89,6 +89,20 @@ pub enum Entry {
     Alert(Alert),
     /// Lines that should stand here could not be written.
     Lost(Lost),
+}
+
+impl Entry {
+    /// A life has broken a limit; who was ended for it, and who could not be.
+    #[must_use]
+    pub fn breached(
+        unit: UnitName,
+        life: Life,
+        breach: Breach,
+        ended: Vec<(ProcId, String)>,
+        refused: Vec<(ProcId, String)>,
+    ) -> Self {
+        Self::Event(Event::Breached { unit, life, breach, ended, refused })
+    }
 }
 
 /// The receipt of one signal.

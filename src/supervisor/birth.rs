@@ -1,5 +1,6 @@
 //! The beginning of a life: intent on disk, cgroup, environment, then the keeper.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,7 +13,7 @@ use super::containers::{EngineAt, leading, note_engine};
 use super::limits::own_ceiling;
 use super::nursery::{self, Nursery};
 use crate::cage;
-use crate::domain::{Life, Mark, Pid};
+use crate::domain::{Ceiling, Life, Mark, Pid};
 use crate::engine::label;
 use crate::keeper::{LogSpec, Spec};
 use crate::machine::ENGINE_LAG;
@@ -51,8 +52,8 @@ pub(super) struct Ground<'a> {
     pub(super) base: &'a BTreeMap<String, String>,
     /// Where its cgroups are made, where they may be.
     pub(super) cgroups: Option<&'a Path>,
-    /// Where the kernel holds its limits.
-    pub(super) grounds: &'a Grounds,
+    /// Where the kernel holds its limits, once that was looked for.
+    pub(super) grounds: &'a OnceCell<Grounds>,
     /// The limit on descriptors that services get, where the supervisor's own is another.
     pub(super) descriptors: Option<u64>,
 }
@@ -157,13 +158,14 @@ fn grace_alone(plan: &UnitPlan) -> Duration {
     plan.stop.grace + if plan.container.is_some() { ENGINE_LAG } else { Duration::ZERO }
 }
 
-/// What the kernel holds a life to. A container is held by its engine.
+/// What the kernel holds a life to. A container is held by its engine; a stack without limits costs no look.
 fn bounds(ground: &Ground<'_>, plan: &UnitPlan, name: &str, leaf: Option<&Leaf>) -> Bounds {
     let stack = ground.stack.plan.as_ref().map(|plan| plan.limits.ceiling()).unwrap_or_default();
-    match plan.container {
-        Some(_) => Bounds::default(),
-        None => ground.grounds.make(name, &own_ceiling(plan), &stack, leaf),
+    let own = own_ceiling(plan);
+    if plan.container.is_some() || [&own, &stack].into_iter().all(|ceiling| *ceiling == Ceiling::default()) {
+        return Bounds::default();
     }
+    ground.grounds.get_or_init(|| Grounds::find(&ground.dir.hash)).make(name, &own, &stack, leaf)
 }
 
 /// Bounds that go again unless the life begins.

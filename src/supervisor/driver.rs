@@ -146,6 +146,7 @@ impl Driver {
                     for event in self.performer.understand(fact) {
                         self.step(event);
                     }
+                    self.note_receipts(clock::moment());
                 }
                 () = until(deadline) => {
                     self.step(Event::Tick);
@@ -301,7 +302,7 @@ impl Driver {
                 self.step(beside);
             }
         }
-        let was_over = self.stack.is_over();
+        let before = matches!(event, Event::Sampled { .. }).then(|| self.stack.overruns());
         let now = clock::moment();
         // Why it could not be started names its command, and goes into every view from here on.
         let event = if matches!(event, Event::NotStarted { .. }) { self.hide(event) } else { event };
@@ -309,8 +310,8 @@ impl Driver {
         let begins = matches!(event, Event::Requested { .. } | Event::Started { .. } | Event::Adopted(_));
         let line = journalled(&event);
         let actions = self.stack.handle(event, now);
-        // What leads to a breach, and what ends it, is worth a line as well.
-        let counts = matches!(line, Event::Sampled { .. }) && (was_over || self.stack.is_over());
+        // What leads to a breach, and what ends it, is worth a line as well: a replay would decide otherwise without.
+        let counts = before.is_some_and(|before| before != self.stack.overruns());
         if !actions.is_empty() || !self.is_routine(&line, known) || counts {
             let by = match &line {
                 Event::Requested { id, .. } | Event::Cancelled { id, .. } => Some(self.asker_of(Some(*id))),
@@ -331,15 +332,20 @@ impl Driver {
         if begins {
             self.sampler.consider(self.performer.stack.plan.as_ref(), &self.performer.lives.borrow());
         }
+        self.note_receipts(now);
+        for id in answered {
+            self.askers.remove(&id);
+        }
+    }
+
+    /// Who was signalled, and what became of whom.
+    fn note_receipts(&mut self, now: Moment) {
         for entry in self.performer.receipts() {
             let by = match &entry {
                 Entry::Receipt(receipt) => Some(self.asker_of(receipt.request)),
                 _ => None,
             };
             self.note(now, by, entry);
-        }
-        for id in answered {
-            self.askers.remove(&id);
         }
     }
 

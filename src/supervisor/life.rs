@@ -38,6 +38,8 @@ pub(super) enum Fact {
     KeeperGone { unit: UnitName, life: Life },
     /// A process that was watched had ended by then: look what is left of its target.
     Ended(Target, Instant),
+    /// The processes of a target that were ended for a broken limit are gone; the others live on.
+    CulpritsEnded(Target),
 }
 
 /// Names a life.
@@ -217,6 +219,18 @@ pub(super) fn tell_end(
         let _ = facts.send(Fact::Ended(target, Instant::now()));
     })
     .abort_handle()
+}
+
+/// Tells when all of these have ended.
+pub(super) fn tell_culprits(target: Target, processes: Vec<Rc<Pidfd>>, facts: mpsc::UnboundedSender<Fact>) {
+    spawn_local(async move {
+        for process in processes {
+            if let Ok(readable) = sys::watch::readable(process) {
+                let _ = readable.readable().await;
+            }
+        }
+        let _ = facts.send(Fact::CulpritsEnded(target));
+    });
 }
 
 fn wait_end(process: Rc<Pidfd>, any: mpsc::Sender<()>) -> Option<AbortHandle> {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::life::{Held, Key};
+use super::life::{Held, Key, tell_culprits};
 use super::performer::Performer;
 use crate::domain::{
-    Breach, Ceiling, Life, LifeUsage, Moment, OnBreach, OutOfMemory, Resource, Signal, UnitName, Why,
+    Breach, Ceiling, Life, LifeUsage, Moment, OnBreach, OutOfMemory, Resource, UnitName, Why,
 };
 use crate::machine::{Cause, Event, Target};
 use crate::plan::UnitPlan;
@@ -86,7 +86,8 @@ impl Performer {
         let ended = outcome.forced.iter().map(|one| (one.process, one.command.clone())).collect();
         let refused = outcome.survivors.iter().map(|one| (one.process, one.reason.clone())).collect();
         let cause = Cause { why: Why::Breach, request: None };
-        self.receipts.noted(&target, Signal::KILL, cause, outcome.forced);
+        let handles = self.receipts.culprits(&target, cause, outcome.forced);
+        tell_culprits(target, handles, self.facts.clone());
         self.tell(Event::Breached { unit, life, breach, ended, refused });
     }
 

@@ -139,7 +139,7 @@ impl Measured {
     /// As it is measured without limits of its own.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
-        Subject { cage: &self.cage, inside: self.inside.clone(), memory_limit: None, files: false }
+        Subject { cage: &self.cage, inside: self.inside.clone(), memory_limit: None, files: None }
     }
 }
 

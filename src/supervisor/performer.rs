@@ -1,6 +1,6 @@
 //! The one place where the machine's decisions become effects. It never waits: answers are later facts.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -75,8 +75,8 @@ pub(super) struct Performer {
     pub(super) receipts: Receipts,
     /// Where its leaves are made, on machines that have such a place.
     cgroups: Option<PathBuf>,
-    /// Where the kernel holds its limits.
-    grounds: Grounds,
+    /// Where the kernel holds its limits: looked for when the first life has any.
+    grounds: OnceCell<Grounds>,
     pub(super) sweep: SweepPlan,
     pub(super) ports_declared: BTreeSet<u16>,
     /// Units of manifests that clients brought to end the stack: they need not have been started ever.
@@ -97,7 +97,6 @@ impl Performer {
         let sweep = stack.plan.as_ref().map(|plan| plan.sweep.clone()).unwrap_or_default();
         let ports_declared = stack.plan.as_ref().map(ports_of).unwrap_or_default();
         let cgroups = cgroup::place().ok().map(|place| place.join(cgroup::stack_name(&dir.hash)));
-        let grounds = Grounds::find(&dir.hash);
         Self {
             dir,
             stack,
@@ -119,7 +118,7 @@ impl Performer {
             strays: None,
             receipts: Receipts::default(),
             cgroups,
-            grounds,
+            grounds: OnceCell::new(),
             sweep,
             ports_declared,
             named: BTreeSet::new(),
@@ -186,6 +185,10 @@ impl Performer {
             Fact::Event(event) => Some(event),
             Fact::Keeper { unit, life, told } => self.keeper_told((unit, life), told),
             Fact::KeeperGone { unit, life } => self.keeper_gone((unit, life)),
+            Fact::CulpritsEnded(target) => {
+                self.receipts.culprits_ended(&target);
+                None
+            }
             Fact::Ended(target, at) => {
                 // A look that was taken for another meanwhile has seen what has become of this one too.
                 self.since = at;
@@ -416,7 +419,8 @@ impl Performer {
     pub(super) fn bury(&self) {
         // Also what a supervisor has made and was killed before it could write that down.
         let _ = self.cgroups.as_deref().map(cgroup::clear);
-        self.grounds.stacks().for_each(|dir| drop(cgroup::clear(&dir)));
+        let grounds = self.grounds.get_or_init(|| Grounds::find(&self.dir.hash));
+        grounds.stacks().for_each(|dir| drop(cgroup::clear(&dir)));
         let _ = self.dir.write_stack(&self.stack);
     }
 }

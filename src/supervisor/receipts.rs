@@ -18,6 +18,8 @@ const HANDLES: usize = 256;
 pub(super) struct Receipts {
     written: Vec<Entry>,
     open: BTreeMap<Target, Vec<Open>>,
+    /// Those that were ended for a broken limit, of targets that live on.
+    culprits: BTreeMap<Target, Vec<Open>>,
 }
 
 /// One process that was signalled.
@@ -52,23 +54,38 @@ impl Receipts {
             let forced = signal == Signal::KILL;
             match open.get_mut(place) {
                 Some(known) => known.forced |= forced,
-                None => open.push(Open {
-                    process: one.process,
-                    signal,
-                    forced,
-                    at: now,
-                    handle: None,
-                    ended: None,
-                    exit: None,
-                }),
+                None => open.push(Open::new(one.process, signal, now)),
             }
             self.written.push(receipt(target, signal, cause, one, false));
         }
     }
 
-    /// The same where the target lives on: what became of them is told by what answers.
-    pub(super) fn noted(&mut self, target: &Target, signal: Signal, cause: Cause, whom: Vec<Signalled>) {
-        self.written.extend(whom.into_iter().map(|one| receipt(target, signal, cause, one, false)));
+    /// The same where the target lives on: its other processes go on. Gives what to wait for until
+    /// [`Receipts::culprits_ended`].
+    pub(super) fn culprits(&mut self, target: &Target, cause: Cause, whom: Vec<Signalled>) -> Vec<Rc<Pidfd>> {
+        let now = Instant::now();
+        let mut handles = Vec::new();
+        let open = self.culprits.entry(target.clone()).or_default();
+        for one in whom {
+            // Where it is gone already, that is its end.
+            let handle = Pidfd::open(one.process).ok().map(Rc::new);
+            handles.extend(handle.clone());
+            let ended = handle.is_none().then_some(now);
+            open.push(Open { handle, ended, ..Open::new(one.process, Signal::KILL, now) });
+            self.written.push(receipt(target, Signal::KILL, cause, one, false));
+        }
+        handles
+    }
+
+    /// Culprits of this target have ended: what became of each is told.
+    pub(super) fn culprits_ended(&mut self, target: &Target) {
+        let Some(open) = self.culprits.get_mut(target) else { return };
+        look_at(open);
+        if open.iter().any(|one| one.ended.is_none()) {
+            return;
+        }
+        let open = self.culprits.remove(target).unwrap_or_default();
+        self.tell_ends(target, open);
     }
 
     /// These could not be signalled, or must not be.
@@ -95,22 +112,7 @@ impl Receipts {
     /// Something of this target has ended.
     pub(super) fn look(&mut self, target: &Target) {
         let Some(open) = self.open.get_mut(target) else { return };
-        let now = Instant::now();
-        let mut held = 0;
-        for one in open {
-            let Some(handle) = &one.handle else { continue };
-            held += 1;
-            if one.ended.is_none() && handle.has_ended() {
-                one.ended = Some(now);
-            }
-            // Told only once its parent has reaped it.
-            if one.ended.is_some() && one.exit.is_none() {
-                one.exit = handle.exit().ok().flatten();
-            }
-            if one.exit.is_some() || (one.ended.is_some() && held > HANDLES) {
-                one.handle = None;
-            }
-        }
+        look_at(open);
     }
 
     /// The leader of this target has ended, as its keeper tells.
@@ -125,7 +127,17 @@ impl Receipts {
     /// Nothing of this target is left: what became of each is told.
     pub(super) fn emptied(&mut self, target: &Target) {
         self.look(target);
-        let Some(open) = self.open.remove(target) else { return };
+        let mut culprits = self.culprits.remove(target).unwrap_or_default();
+        look_at(&mut culprits);
+        self.tell_ends(target, culprits);
+        let open = self.open.remove(target).unwrap_or_default();
+        self.tell_ends(target, open);
+    }
+
+    fn tell_ends(&mut self, target: &Target, open: Vec<Open>) {
+        if open.is_empty() {
+            return;
+        }
         let now = Instant::now();
         let ends = open.into_iter().map(|one| End {
             process: one.process,
@@ -136,6 +148,33 @@ impl Receipts {
         });
         let outcome = Outcome { unit: unit(target), ends: ends.collect() };
         self.written.push(Entry::Outcome(outcome));
+    }
+}
+
+impl Open {
+    fn new(process: ProcId, signal: Signal, at: Instant) -> Self {
+        let forced = signal == Signal::KILL;
+        Self { process, signal, forced, at, handle: None, ended: None, exit: None }
+    }
+}
+
+/// Notes who of these has ended by now, and how.
+fn look_at(open: &mut [Open]) {
+    let now = Instant::now();
+    let mut held = 0;
+    for one in open {
+        let Some(handle) = &one.handle else { continue };
+        held += 1;
+        if one.ended.is_none() && handle.has_ended() {
+            one.ended = Some(now);
+        }
+        // Told only once its parent has reaped it.
+        if one.ended.is_some() && one.exit.is_none() {
+            one.exit = handle.exit().ok().flatten();
+        }
+        if one.exit.is_some() || (one.ended.is_some() && held > HANDLES) {
+            one.handle = None;
+        }
     }
 }
 

@@ -82,5 +82,6 @@ fn subject(held: &Held) -> Option<Subject<'_>> {
     let state = held.contained.borrow();
     let inside = state.id.clone().zip(state.pid.and_then(Pid::new));
     let memory_limit = held.plan.limits.memory;
-    Some(Subject { cage: held.cage.as_ref()?, inside, memory_limit, files: false })
+    let files = held.plan.limits.open_files;
+    Some(Subject { cage: held.cage.as_ref()?, inside, memory_limit, files })
 }

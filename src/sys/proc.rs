@@ -202,10 +202,17 @@ pub fn proportional_memory(pid: i32) -> Option<u64> {
     os::proportional_memory(pid)
 }
 
-/// How many descriptors it has; none where they may not be read.
+/// How many descriptors it has below a number, as its limit counts them; none where they may not be read.
 #[must_use]
-pub fn open_files(pid: i32) -> Option<u64> {
-    os::open_files(pid)
+pub fn open_files(pid: i32, below: u64) -> Option<u64> {
+    os::open_files(pid, below)
+}
+
+/// How long its first thread has waited for a core while it could have run, in nanoseconds; none where the kernel does not
+/// tell. (Other threads would be a file each.)
+#[must_use]
+pub fn waited(pid: i32) -> Option<u64> {
+    os::waited(pid)
 }
 
 /// Clock ticks per second, the unit of [`Stat::cpu_ticks`].

@@ -277,14 +277,18 @@ pub(super) fn proportional_memory(pid: i32) -> Option<u64> {
     of_any_thread(pid, "smaps_rollup", ask).ok().flatten()
 }
 
-pub(super) fn open_files(pid: i32) -> Option<u64> {
-    let path = format!("{pid}/fd");
-    let listed = open(&path, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
-    // Since Linux 6.2 the directory's size is the number of descriptors.
-    match rustix::fs::fstat(&listed).ok().and_then(|it| u64::try_from(it.st_size).ok()) {
-        Some(count) if count > 0 => Some(count),
-        _ => numbers_in(listed).ok().and_then(|numbers| u64::try_from(numbers.len()).ok()),
-    }
+pub(super) fn open_files(pid: i32, below: u64) -> Option<u64> {
+    let listed = open(&format!("{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+    let counts = |number: &i32| u64::try_from(*number).is_ok_and(|number| number < below);
+    u64::try_from(numbers_in(listed).ok()?.iter().filter(|number| counts(number)).count()).ok()
+}
+
+pub(super) fn waited(pid: i32) -> Option<u64> {
+    // Time on a core, time in the queue, turns.
+    let fd = open(&format!("{pid}/schedstat"), OFlags::RDONLY).ok()?;
+    let mut line = [0_u8; 128];
+    let length = rustix::io::read(&fd, &mut line).ok()?;
+    std::str::from_utf8(line.get(..length)?).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// The inode of a socket, as the target of a link tells it.

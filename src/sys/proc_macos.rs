@@ -132,7 +132,11 @@ pub(super) fn proportional_memory(_pid: i32) -> Option<u64> {
     None
 }
 
-pub(super) fn open_files(_pid: i32) -> Option<u64> {
+pub(super) fn open_files(_pid: i32, _below: u64) -> Option<u64> {
+    None
+}
+
+pub(super) fn waited(_pid: i32) -> Option<u64> {
     None
 }
 

@@ -65,7 +65,7 @@ impl Alerts {
         let mut trends = std::mem::take(&mut self.trends);
         for point in &sample.points {
             let mut trend = trends.remove(&point.process).unwrap_or_default();
-            for turn in trend.look(sample.at, point.memory, point.cpu_milli) {
+            for turn in trend.look(sample.at, point.memory, point.wanted_milli) {
                 told.extend(self.turn(turn, point, sample, command));
             }
             self.trends.insert(point.process, trend);
@@ -198,7 +198,8 @@ mod tests {
             process: process(*pid),
             life: *life,
             memory: *memory,
-            cpu_milli: Some(*cpu),
+            cpu_milli: Some(*cpu / 2),
+            wanted_milli: Some(*cpu),
         };
         Sample { at: Moment(2000 * at), lives, points: points.iter().map(point).collect() }
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::figures::{Raw, children, most, share, work};
 use crate::cage::{self, Cage, Depth, Member, World};
 use crate::domain::{Life, LifeUsage, Moment, Pid, ProcId, ProcessUsage, UnitName};
-use crate::sys::proc;
+use crate::sys::proc::{self, RunState};
+
+/// In a second.
+const NANOS: u64 = 1_000_000_000;
 
 /// A life that is measured.
 #[derive(Clone, Debug)]
@@ -17,8 +20,8 @@ pub struct Subject<'a> {
     pub inside: Option<(String, Pid)>,
     /// Above so many bytes of resident memory the proportional share is read instead.
     pub memory_limit: Option<u64>,
-    /// Whether open files are counted.
-    pub files: bool,
+    /// How many files each process may have open, where those that it has are to be counted.
+    pub files: Option<u64>,
 }
 
 /// What one look brought.
@@ -43,6 +46,9 @@ pub struct Point {
     pub memory: u64,
     /// Its share of the processor since the look before, in thousandths of a core.
     pub cpu_milli: Option<u32>,
+    /// The same with the time that it waited for one, where it could have run: who wants it all is seen also where it gets
+    /// little.
+    pub wanted_milli: Option<u32>,
 }
 
 /// Measures again and again, and remembers the look before.
@@ -50,6 +56,8 @@ pub struct Point {
 pub struct Meter {
     at: Option<Moment>,
     ticks: HashMap<ProcId, u64>,
+    /// Nanoseconds that those who wanted to run had waited for a core by then.
+    waited: HashMap<ProcId, u64>,
     work: HashMap<(UnitName, Life), u64>,
     /// Command lines of those who stood out, with the name that they had then: it changes when another program is loaded.
     commands: HashMap<ProcId, (String, String)>,
@@ -63,7 +71,8 @@ impl Meter {
         let trees: Vec<Tree> = subjects.iter().map(|subject| Tree::look(subject, &mut world)).collect();
         let resident: u64 = trees.iter().map(Tree::memory).sum();
         let all_over = memory_limit.is_some_and(|limit| resident > limit);
-        let mut look = Look { meter: self, now, ticks: HashMap::new(), points: Vec::new() };
+        let mut look =
+            Look { meter: self, now, ticks: HashMap::new(), waited: HashMap::new(), points: Vec::new() };
         let mut lives = Vec::with_capacity(trees.len());
         let mut works = HashMap::with_capacity(trees.len());
         for (subject, tree) in subjects.iter().zip(&trees).filter(|(_, tree)| !tree.raws.is_empty()) {
@@ -71,8 +80,8 @@ impl Meter {
             lives.push(look.life(subject, tree, over || all_over, lives.len()));
             works.insert((subject.cage.unit.clone(), subject.cage.life), tree.work);
         }
-        let Look { ticks, points, .. } = look;
-        (self.at, self.ticks, self.work) = (Some(now), ticks, works);
+        let Look { ticks, waited, points, .. } = look;
+        (self.at, self.ticks, self.waited, self.work) = (Some(now), ticks, waited, works);
         let known = &self.ticks;
         self.commands.retain(|process, _| known.contains_key(process));
         Sample { at: now, lives, points }
@@ -118,6 +127,7 @@ struct Look<'m> {
     meter: &'m mut Meter,
     now: Moment,
     ticks: HashMap<ProcId, u64>,
+    waited: HashMap<ProcId, u64>,
     points: Vec<Point>,
 }
 
@@ -126,19 +136,23 @@ impl Look<'_> {
         let (unit, life) = (subject.cage.unit.clone(), subject.cage.life);
         let before = self.meter.work.get(&(unit.clone(), life)).copied();
         let known_life = before.is_some();
-        for one in &tree.raws {
+        for (one, member) in tree.raws.iter().zip(&tree.members) {
             self.ticks.insert(one.process, one.ticks);
+            let cpu_milli = self.share_of(one, known_life);
+            let waited = self.waited(member);
             let point = Point {
                 process: one.process,
                 life: at,
                 memory: one.memory,
-                cpu_milli: self.share_of(one, known_life),
+                cpu_milli,
+                wanted_milli: cpu_milli.map(|share| share.saturating_add(waited)),
             };
             self.points.push(point);
         }
         let children = children(&tree.raws);
         let children_of = |one: &Raw| children.get(&one.process.pid.get()).copied().unwrap_or(0);
-        let files: HashMap<ProcId, u64> = if subject.files { open_files(&tree.raws) } else { HashMap::new() };
+        let files: HashMap<ProcId, u64> =
+            subject.files.map(|most| open_files(&tree.raws, most)).unwrap_or_default();
         let cpu_of = |one: &Raw| self.share_of(one, known_life).unwrap_or(0);
         let biggest = most(&tree.raws, |one| one.memory);
         let busiest = most(&tree.raws, cpu_of);
@@ -166,6 +180,16 @@ impl Look<'_> {
             unit,
             life,
         }
+    }
+
+    /// How much of the span it waited for a core, in thousandths; only who wants to run at both looks is asked.
+    fn waited(&mut self, member: &Member) -> u32 {
+        let wants = member.stat.state == RunState::Running;
+        let Some(waited) = wants.then(|| proc::waited(member.id.pid.get())).flatten() else { return 0 };
+        self.waited.insert(member.id, waited);
+        let since = self.meter.waited.get(&member.id).map(|before| waited.saturating_sub(*before));
+        let span = self.meter.at.map_or(Duration::ZERO, |at| self.now.since(at));
+        since.and_then(|nanos| share(nanos, span, NANOS)).unwrap_or(0)
     }
 
     fn share(&self, ticks: u64) -> Option<u32> {
@@ -201,8 +225,9 @@ fn proportional_memory(tree: &[Raw]) -> u64 {
     tree.iter().map(of).fold(0, u64::saturating_add)
 }
 
-fn open_files(tree: &[Raw]) -> HashMap<ProcId, u64> {
-    tree.iter().filter_map(|one| Some((one.process, proc::open_files(one.process.pid.get())?))).collect()
+fn open_files(tree: &[Raw], most: u64) -> HashMap<ProcId, u64> {
+    let of = |one: &Raw| Some((one.process, proc::open_files(one.process.pid.get(), most)?));
+    tree.iter().filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -219,9 +244,13 @@ mod tests {
 
     impl Family {
         fn new() -> Self {
-            let script = "sleep 63.2 & while :; do :; done & echo; wait";
-            let mut shell = Command::new("/bin/sh");
-            let mut shell = shell.args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh exists");
+            Self::of(&["/bin/sh", "-c", "sleep 63.2 & while :; do :; done & echo; wait"])
+        }
+
+        /// A program that says a line when its children run.
+        fn of(words: &[&str]) -> Self {
+            let mut shell = Command::new(words[0]);
+            let mut shell = shell.args(&words[1..]).stdout(Stdio::piped()).spawn().expect("sh exists");
             let mut out = std::io::BufReader::new(shell.stdout.take().expect("piped"));
             out.read_line(&mut String::new()).expect("the shell says when its children run");
             Self(shell)
@@ -248,7 +277,10 @@ mod tests {
     fn a_tree_is_summed_and_who_stands_out_is_named() {
         let family = Family::new();
         let cage = family.cage();
-        let subject = |memory_limit, files| Subject { cage: &cage, inside: None, memory_limit, files };
+        let subject = |memory_limit, files: bool| {
+            let files = files.then_some(1024);
+            Subject { cage: &cage, inside: None, memory_limit, files }
+        };
         let mut meter = Meter::default();
         let first = meter.sample(&[subject(None, false)], None, clock::moment());
         let life = first.lives.first().expect("it runs");
@@ -274,10 +306,34 @@ mod tests {
         assert!(life.most_files.as_ref().and_then(|one| one.open_files) >= Some(2), "{life:?}");
     }
 
+    /// Three loops on one core get a third of it each, and want it all.
+    #[test]
+    fn who_wants_all_of_a_core_is_seen_also_where_it_gets_little() {
+        let script = "for i in 1 2 3; do while :; do :; done & done; echo; wait";
+        let family = Family::of(&["taskset", "-c", "0", "/bin/sh", "-c", script]);
+        let cage = family.cage();
+        let subject = || Subject { cage: &cage, inside: None, memory_limit: None, files: None };
+        let mut meter = Meter::default();
+        let mut looks = 0..100;
+        loop {
+            assert!(looks.next().is_some(), "nobody wanted all of it");
+            let sample = meter.sample(&[subject()], None, clock::moment());
+            let crowded = |point: &Point| {
+                point.cpu_milli.is_some_and(|got| got < 600) && point.wanted_milli.is_some_and(|it| it >= 900)
+            };
+            if sample.points.iter().filter(|point| crowded(point)).count() >= 3 {
+                let rests = |point: &Point| point.process == cage.leader && point.wanted_milli < Some(900);
+                assert!(sample.points.iter().any(rests), "the shell only waits: {sample:?}");
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
     #[test]
     fn a_life_that_is_over_is_not_told() {
         let cage = Family::new().cage();
-        let subject = Subject { cage: &cage, inside: None, memory_limit: None, files: true };
+        let subject = Subject { cage: &cage, inside: None, memory_limit: None, files: Some(1024) };
         let sample = Meter::default().sample(&[subject], Some(0), clock::moment());
         assert_eq!((sample.lives.len(), sample.points.len()), (0, 0));
     }

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{World, alive, await_that, signal};
 
 const STACK: &str = "
 services:
@@ -73,6 +74,32 @@ fn why_names_the_cause() {
     let reasons = because["reasons"].to_string();
     assert!(reasons.contains("devstack down (") && reasons.contains("SIGTERM → killed by SIGTERM"), "{why}");
     world.expect(4, &["events", "--why", "nobody"]);
+}
+
+#[test]
+fn who_is_asked_for_must_be_known() {
+    let world = World::new(WELL);
+    world.ok(&["up", "db"]);
+    let never = || world.ok(&["events", "--why", "web"]).stdout;
+    let with = never();
+    assert_eq!(with, "web is stopped: it was never asked for\n");
+    for args in [["--service", "nosuch"], ["--why", "nosuch"]] {
+        world.expect(4, &[&["events"][..], &args].concat()).complains(&["DS041", "nosuch"]);
+    }
+    assert!(lines(&world, &["--service", "web"]).is_empty(), "it is known, and nothing happened to it");
+    for supervisor in world.supervisors() {
+        signal(supervisor, Signal::KILL);
+        await_that("it is dead", || !alive(supervisor));
+    }
+    assert_eq!(never(), with, "the same without a supervisor");
+    world.ok(&["down"]);
+    // A service that was taken out of the manifest is in the journal, and one that is new in the manifest is not.
+    world.manifest("services:\n  new: { command: exec sleep 600 }\n");
+    assert!(lines(&world, &["--service", "new"]).is_empty());
+    world.ok(&["up"]);
+    assert!(!lines(&world, &["--service", "db"]).is_empty());
+    world.ok(&["events", "--why", "db"]).says(&["db is gone: devstack down ("]);
+    world.ok(&["down"]);
 }
 
 #[test]

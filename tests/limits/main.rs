@@ -7,6 +7,7 @@ mod monitor;
 #[path = "../busy/limits.rs"]
 #[expect(dead_code, reason = "shared with the tests of a busy machine, which use all of it")]
 mod room;
+mod runaways;
 #[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "shared with the tests of stops, which use all of it")]
 mod world;

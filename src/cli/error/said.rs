@@ -42,6 +42,12 @@ impl CliError {
                 let hint = format!("devstack port {} NAME", text::shell_path(service.as_str(), None));
                 Problem::new("DS049", what).saw("ports", known.join(", ")).hint(hint)
             }
+            Self::NoRepository { dir, reason } => {
+                Problem::new("DS071", "there is no git repository for the hook")
+                    .saw("looked in", dir)
+                    .saw("git says", reason)
+                    .hint("git init, or call it in a checkout")
+            }
             other => Problem::new("DS053", other.to_string())
                 .saw("read", "the command line")
                 .hint("devstack --help"),
@@ -100,12 +106,6 @@ impl CliError {
             }
             Self::NoEngine { whom, engine, trouble } => {
                 no_engine(whom, engine, trouble).hint("devstack doctor")
-            }
-            Self::NoRepository { dir, reason } => {
-                Problem::new("DS071", "there is no git repository for the hook")
-                    .saw("looked in", dir)
-                    .saw("git says", reason)
-                    .hint("git init, or call it in a checkout")
             }
             Self::ForeignHook { path, line } => {
                 Problem::new("DS059", "there is a git hook already, and devstack did not write it")

@@ -6,15 +6,16 @@ use serde::Serialize;
 
 use super::Look;
 use crate::cli::exit::{CliError, Code};
-use crate::cli::place::{Stack, check_names};
+use crate::cli::place::Stack;
 use crate::domain::UnitName;
 use crate::history::{Because, Filter, Kind, Known, why};
 use crate::plan::Plan;
 use crate::show::{Door, json};
 use crate::store::{JournalReader, read_line};
+use crate::supervisor;
 
 /// What tells of a cause.
-const KINDS: [Kind; 5] = [Kind::Start, Kind::Health, Kind::Exit, Kind::Signal, Kind::Adopt];
+const KINDS: [Kind; 6] = [Kind::Start, Kind::Health, Kind::Exit, Kind::Signal, Kind::Breach, Kind::Adopt];
 
 #[derive(Serialize)]
 struct Answer {
@@ -29,9 +30,6 @@ pub(super) fn run(
     as_json: bool,
 ) -> Result<Code, CliError> {
     let plan = stack.file.plan.as_ref();
-    if let Some(plan) = plan {
-        check_names(plan, std::slice::from_ref(unit))?;
-    }
     let requests = Filter::new(&[Kind::Request], &[], None, None);
     let units = Filter::new(&KINDS, &concerned(unit, plan), None, None);
     let mut lines = Vec::new();
@@ -47,7 +45,12 @@ pub(super) fn run(
     if torn > 0 {
         door.say("lines of the journal cannot be read: what they told is missing here\n");
     }
-    let view = stack.view(door)?;
+    let mut view = stack.view(door)?;
+    // A supervisor that was never asked for a service knows nothing of it.
+    let at_rest = plan.into_iter().flat_map(|plan| supervisor::at_rest(plan).services);
+    let missing: Vec<_> =
+        at_rest.filter(|unit| view.services.iter().all(|known| known.name != unit.name)).collect();
+    view.services.extend(missing);
     let look = Look::new(door, stack);
     let clock = |at| look.time(at);
     let services = why(unit, &Known { views: &view.services, plan, lines: &lines, clock: &clock });

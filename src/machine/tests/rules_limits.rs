@@ -48,19 +48,21 @@ impl Bench {
 #[test]
 fn a_peak_is_no_breach_and_two_measurements_in_a_row_are() {
     let mut bench = Bench::running(&[limited(memory(OnBreach::Warn))]);
-    let child = process(77);
+    let (child, under) = (process(77), bench.stack.overruns());
     for _ in 0..3 {
         assert!(bench.sampled(150, child).is_empty());
-        assert!(bench.stack.is_over());
+        assert_ne!(bench.stack.overruns(), under);
         assert!(bench.sampled(100, child).is_empty(), "at its limit it is not over it");
-        assert!(!bench.stack.is_over());
+        assert_eq!(bench.stack.overruns(), under);
     }
     assert!(bench.sampled(150, child).is_empty());
     assert_eq!(bench.sampled(150, child), ["breach a 1 Warn"]);
     let note = bench.view("a").note.expect("it is told");
     assert!(note.starts_with("over its limit of memory: 150.0M of 100.0M, most of it program 77"), "{note}");
+    let told = bench.stack.overruns();
     assert!(bench.sampled(160, child).is_empty(), "told once");
     assert!(bench.sampled(160, child).is_empty());
+    assert_eq!(bench.stack.overruns(), told, "nothing follows from it any more");
     assert!(bench.sampled(10, child).is_empty());
     assert_eq!(bench.view("a").note, None, "what is over is history");
     assert!(bench.sampled(150, child).is_empty());
@@ -88,6 +90,33 @@ fn a_culprit_is_ended_alone_and_never_the_leader_for_another() {
         assert_eq!(bench.state("a"), State::Ready);
         assert!(bench.sampled(10, process(78)).is_empty());
         assert_eq!(bench.state("a"), State::Ready);
+        // It lives, and not all of it: whoever looks later has to know.
+        let note = bench.view("a").note.expect("it is told");
+        assert!(note.ends_with("most of it program 77 (pid 77): that was ended"), "{note}");
+    }
+}
+
+#[test]
+fn who_has_all_files_open_that_it_may_is_told_and_ended_where_that_is_wanted() {
+    for (on_breach, told) in
+        [(OnBreach::AsKernel, "breach a 1 Warn"), (OnBreach::KillCulprit, "breach a 1 KillCulprit")]
+    {
+        let limits = Limits { open_files: Some(24), on_breach, ..Limits::default() };
+        let mut bench = Bench::running(&[limited(limits)]);
+        let has = |files| {
+            let most_files = Some(ProcessUsage { open_files: Some(files), ..taker(process(77)) });
+            Event::Sampled { lives: vec![LifeUsage { most_files, ..usage(1, process(77)) }] }
+        };
+        for _ in 0..3 {
+            assert!(bench.event(has(23)).is_empty(), "it may have one more");
+        }
+        assert!(bench.event(has(24)).is_empty(), "for a moment");
+        assert_eq!(bench.event(has(24)), [told]);
+        let note = bench.view("a").note.expect("it is told");
+        assert!(
+            note.starts_with("at its limit of open files: 24 of 24, all of them of program 77"),
+            "{note}"
+        );
     }
 }
 
@@ -123,6 +152,7 @@ fn where_the_leader_is_the_culprit_its_policy_decides() {
 #[test]
 fn restart_is_one_whatever_the_policy_and_stop_is_an_end() {
     let mut bench = Bench::running(&[limited(memory(OnBreach::Restart))]);
+    let under = bench.stack.overruns();
     let _ = bench.sampled(150, process(77));
     assert_eq!(bench.sampled(150, process(77)), ["breach a 1 Restart", "examine a 1"]);
     assert_eq!(bench.examined("a", 1), ["ask a 1 SIGTERM"], "it may clean up");
@@ -131,7 +161,7 @@ fn restart_is_one_whatever_the_policy_and_stop_is_an_end() {
     assert_eq!(bench.state("a"), State::Backoff);
     assert_eq!(bench.tick(200), ["start a 2"]);
     let _ = bench.started("a", 2);
-    assert!(!bench.stack.is_over(), "a new life begins anew");
+    assert_eq!(bench.stack.overruns(), under, "a new life begins anew");
 
     let plan = UnitPlan { restart: RestartPolicy::Always, ..limited(memory(OnBreach::Stop)) };
     let mut bench = Bench::running(&[plan]);
