@@ -114,7 +114,7 @@ const SIGNALLING: &[(&str, &[&str])] = &[
     ("SYS_pidfd_send_signal", &["src/sys/pidfd_linux.rs"]),
     // macOS has no such handle: the start time is read again right before. The other's are children not reaped yet.
     ("libc::kill", &["src/sys/pidfd_macos.rs", "src/sys/reaper.rs"]),
-    // The supervisor's own children that are not reaped: keepers that have said all, and the nursery.
+    // The supervisor's own children that are not reaped: keepers that have said all, and the nursery. Process 1's only one.
     (
         "signal_unreaped",
         &[
@@ -122,6 +122,7 @@ const SIGNALLING: &[(&str, &[&str])] = &[
             "src/keeper/hold.rs",
             "src/supervisor/keepers.rs",
             "src/supervisor/nursery.rs",
+            "src/sys/first.rs",
             "src/sys/reaper.rs",
         ],
     ),

@@ -98,9 +98,25 @@ fn still_holds(member: &Member) -> bool {
     }
 }
 
-/// Whether it is a keeper or supervisor: our own program, started under a name that no user types.
+/// Supervisors and keepers among these, and all below them.
 #[must_use]
-pub fn is_machinery(pid: i32) -> bool {
+pub fn machinery_among(members: &[Member]) -> BTreeSet<ProcId> {
+    let mut found: BTreeSet<ProcId> =
+        members.iter().map(|member| member.id).filter(|id| is_machinery(id.pid.get())).collect();
+    loop {
+        let parents: BTreeSet<i32> = found.iter().map(|id| id.pid.get()).collect();
+        let below =
+            members.iter().filter(|member| parents.contains(&member.stat.ppid)).map(|member| member.id);
+        let before = found.len();
+        found.extend(below.collect::<Vec<_>>());
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+/// Whether it is a keeper or supervisor: our own program, started under a name that no user types.
+pub(super) fn is_machinery(pid: i32) -> bool {
     let words: Vec<String> = proc::argv(pid).iter().map(|word| word.to_string_lossy().into_owned()).collect();
     is_named_machinery(pid, &words)
 }

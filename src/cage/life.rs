@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cage::census::{Net, gather};
 use crate::cage::guard::{Guard, user_of};
-use crate::cage::stop::{self, Prey};
+use crate::cage::stop::{self, Asked, Prey};
 use crate::cage::world::World;
 use crate::domain::{FoundBy, Life, Mark, ProcId, ProcessView, Signal, Survivor, UnitName};
 use crate::sys::cgroup::Leaf;
@@ -114,7 +114,7 @@ pub struct Cage {
     pub shared_session: Option<i32>,
     /// Processes that must never be signalled whatever proof there is: the client that asked, and its ancestors.
     pub spared: BTreeSet<ProcId>,
-    asked: BTreeSet<ProcId>,
+    asked: Asked,
 }
 
 /// Who of a life is asked.
@@ -166,7 +166,7 @@ impl Cage {
         keeper: Option<ProcId>,
         leader: ProcId,
     ) -> Self {
-        let (ledger, spared, asked) = (BTreeSet::from([leader]), BTreeSet::new(), BTreeSet::new());
+        let (ledger, spared, asked) = (BTreeSet::from([leader]), BTreeSet::new(), Asked::default());
         Self {
             unit,
             life,
@@ -215,7 +215,7 @@ impl Cage {
 
     /// Forgets who has been asked: a new stop begins.
     pub fn forget_asked(&mut self) {
-        self.asked.clear();
+        self.asked = Asked::default();
     }
 
     /// Freeze, count, SIGKILL, in bounded rounds. Does not wait for the ends: await [`Cage::watch`] or the keeper.

@@ -24,7 +24,7 @@ mod verify;
 mod world;
 
 pub use beside::{Beside, Running, unheld};
-pub use guard::is_machinery;
+pub use guard::machinery_among;
 pub use holder::{Claim, claim, holder, holders, is_engines, listening, listening_each};
 pub use inside::inside;
 pub use life::{AskOutcome, Cage, Depth, KillOutcome, Member, Signalled, Whom};

@@ -49,11 +49,32 @@ pub(super) trait Prey {
     fn leader(&self) -> Option<ProcId>;
 }
 
+/// Who has heard a signal so far, and of whom it was told that they could not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    /// Each with whether it was a copy of its parent then.
+    heard: BTreeMap<ProcId, bool>,
+    refused: BTreeSet<ProcId>,
+}
+
+impl Asked {
+    /// A copy that has become a program since has not heard it: whatever handler it had was its parent's.
+    fn has_heard(&self, member: &Member) -> bool {
+        self.heard.get(&member.id).is_some_and(|copy| !copy || member.stat.copy)
+    }
+
+    fn note(&mut self, member: &Member) {
+        // Looked at again behind the signal: what is a copy even now was one when it came.
+        let is_copy = || proc::stat(member.id.pid.get()).is_some_and(|stat| stat.copy);
+        self.heard.insert(member.id, member.stat.copy && is_copy());
+    }
+}
+
 /// See [`crate::cage::Cage::ask`].
 pub(super) fn ask(
     prey: &dyn Prey,
     world: &mut World,
-    asked: &mut BTreeSet<ProcId>,
+    asked: &mut Asked,
     signal: Signal,
     whom: impl Fn(&Member) -> bool,
 ) -> AskOutcome {
@@ -61,20 +82,25 @@ pub(super) fn ask(
     let mut members = prey.look(world);
     members.retain(whom);
     let mut outcome = AskOutcome::default();
-    let by_group = ask_group(prey, &guard, world, &members, asked, signal);
-    asked.extend(by_group.iter().map(|one| one.process));
-    outcome.heard.extend(by_group);
+    outcome.heard.extend(ask_group(prey, &guard, world, &members, asked, signal));
     for member in &members {
         // Twice the same signal means "now, without cleaning up" to many programs: once each.
-        if !asked.insert(member.id) {
+        if asked.has_heard(member) {
             continue;
         }
         // Looked up before: it may be gone right after.
         let told = signalled(member);
         match guard.deliver(world, member, signal, true) {
-            Ok(()) => outcome.heard.push(told),
+            Ok(()) => {
+                asked.note(member);
+                outcome.heard.push(told);
+            }
             Err(Denial::Kernel(PidfdError::Gone)) => {}
-            Err(denial) => outcome.refused.push(Signalled { why: denial.to_string(), ..told }),
+            // Told once, tried again: what speaks against it may be over when it becomes another program.
+            Err(denial) if asked.refused.insert(member.id) => {
+                outcome.refused.push(Signalled { why: denial.to_string(), ..told });
+            }
+            Err(_) => {}
         }
     }
     // As SIGCONT after the signal, for a cgroup that somebody froze; one that is gone holds nobody.
@@ -92,7 +118,7 @@ fn ask_group(
     guard: &Guard,
     world: &mut World,
     members: &[Member],
-    asked: &BTreeSet<ProcId>,
+    asked: &mut Asked,
     signal: Signal,
 ) -> Vec<Signalled> {
     let Some(leader) = prey.leader().filter(|leader| members.iter().any(|member| member.id == *leader))
@@ -104,7 +130,7 @@ fn ask_group(
     let each_may = |world: &mut World| {
         group.iter().all(|member| {
             let own = root || proc::uid(member.id.pid.get()) == Some(users::own_uid());
-            own && !asked.contains(&member.id) && guard.verdict(world, member) == Verdict::Yes
+            own && !asked.has_heard(member) && guard.verdict(world, member) == Verdict::Yes
         })
     };
     // A whole look shows outsiders in the group. A look at the tree only is taken under a living keeper: there the
@@ -120,6 +146,9 @@ fn ask_group(
     if sent.is_err() {
         // An older kernel, or the leader ended just now: everyone is asked singly.
         return Vec::new();
+    }
+    for member in &group {
+        asked.note(member);
     }
     for stopped in group.iter().filter(|member| member.stat.state == RunState::Stopped) {
         // A failure shows as a member that lives on; the grace and SIGKILL follow.

@@ -11,7 +11,7 @@ use crate::cage::evidence::{Candidate, MANIFESTS, Place, judge};
 use crate::cage::guard::Guard;
 use crate::cage::life::{AskOutcome, Cage, Depth, KillOutcome, Member};
 use crate::cage::safety::Verdict;
-use crate::cage::stop::{self, Prey};
+use crate::cage::stop::{self, Asked, Prey};
 use crate::cage::world::World;
 use crate::domain::{Ended, FoundBy, Mark, ProcId, Signal, Survivor};
 use crate::sys::cgroup::Leaf;
@@ -36,6 +36,8 @@ pub struct StackFacts {
     /// Processes that must never be signalled: the client that asked, and its ancestors
     /// ([`crate::sys::proc::ancestors`]).
     pub spared: BTreeSet<ProcId>,
+    /// Each `devstack run` of this stack that the client was called from: its job goes on.
+    pub apart: Vec<ProcId>,
     /// Named by lines of the ledger that this stack did not write: told where they live, and left alone.
     pub doubted: BTreeSet<ProcId>,
     /// What the manifest's `sweep` names; compiled.
@@ -70,14 +72,14 @@ pub struct Sought {
 #[derive(Debug)]
 pub struct Strays {
     facts: StackFacts,
-    asked: BTreeSet<ProcId>,
+    asked: Asked,
 }
 
 /// Looks for strays of the whole stack. What lives under a living keeper is no stray.
 #[must_use]
 pub fn seek(facts: &StackFacts) -> Sought {
     let found = find(facts, &mut World::new());
-    let prey = Strays { facts: facts.clone(), asked: BTreeSet::new() };
+    let prey = Strays { facts: facts.clone(), asked: Asked::default() };
     let strays =
         found.strays.iter().map(|member| ended(&member.stat, member.id, member.evidence())).collect();
     Sought { strays, left_alone: found.left_alone, prey }
@@ -108,7 +110,19 @@ impl StackFacts {
     /// All that is proven to be the stack's, its living lives included.
     pub(super) fn proven(&self, world: &mut World) -> Vec<Member> {
         let (lives, stack) = (self.lives.iter().collect(), Some(&self.stack));
-        gather(&Net { lives, stack, hearth: self.hearth.as_ref() }, world, Depth::Full)
+        let mut proven = gather(&Net { lives, stack, hearth: self.hearth.as_ref() }, world, Depth::Full);
+        if !self.apart.is_empty() {
+            let apart = self.set_apart(world);
+            // A stack that was brought up from inside such a job is no part of it.
+            proven.retain(|member| member.unit.is_some() || !apart.contains(&member.id));
+        }
+        proven
+    }
+
+    fn set_apart(&self, world: &mut World) -> BTreeSet<ProcId> {
+        let mut apart = world.descendants(&self.apart);
+        apart.extend(&self.apart);
+        apart
     }
 }
 
@@ -147,6 +161,7 @@ fn find(facts: &StackFacts, world: &mut World) -> Found {
         }
     }
     if !facts.patterns.is_empty() {
+        seen.extend(facts.set_apart(world));
         find_matches(facts, &guard, world, &mut seen, &mut found);
     }
     for id in facts.doubted.iter().filter(|id| !seen.contains(id)) {

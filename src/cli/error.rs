@@ -76,6 +76,12 @@ pub enum CliError {
         /// By what it is known to run.
         found: String,
     },
+    /// The whole stack is being ended: this job does not begin any more.
+    #[error("the stack is being ended")]
+    Closing {
+        /// The job.
+        job: String,
+    },
     /// As many jobs run as may, and it was not to be waited for.
     #[error("no place for another job")]
     NoPlace {
@@ -251,7 +257,7 @@ impl CliError {
             Self::Manifest { .. } => Code::Manifest,
             Self::NoSuchService { .. } | Self::NoSuchPort { .. } => Code::NoSuchService,
             Self::NotRunning { .. } => Code::NotRunning,
-            Self::Held { .. } | Self::NoPlace { .. } => Code::Held,
+            Self::Held { .. } | Self::NoPlace { .. } | Self::Closing { .. } => Code::Held,
             Self::NoEngine { trouble, .. } => of_trouble(trouble),
             Self::NotPermitted { .. } => Code::NotPermitted,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Code::NotPermitted,
@@ -319,6 +325,7 @@ impl CliError {
             }
             Self::NotRunning { .. }
             | Self::Held { .. }
+            | Self::Closing { .. }
             | Self::AlreadyRunning { .. }
             | Self::SupervisorDied { .. }
             | Self::Silent { .. }

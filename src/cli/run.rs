@@ -14,7 +14,7 @@ use crate::domain::{Breach, Ceiling, Exit, Failure, OnBreach, UnitName, format_d
 use crate::job::{self, Allowed, Order, Outcome, Refused, Turn, Why};
 use crate::plan::Plan;
 use crate::show::Door;
-use crate::show::job::{Job, line};
+use crate::show::job::{Job, left_by_killed, line};
 use crate::store::{Queue, Standing, Ticket};
 use crate::sys::{self, proc, signals};
 
@@ -33,6 +33,7 @@ pub(super) fn run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Resu
             refused @ (CliError::CommandNotFound { .. }
             | CliError::NotExecutable { .. }
             | CliError::NoPlace { .. }
+            | CliError::Closing { .. }
             | CliError::Told(_)),
         ) => Err(refused),
         Err(error) => Err(CliError::Before(Box::new(error))),
@@ -52,6 +53,7 @@ fn end(exit: Exit) -> Code {
 }
 
 fn try_run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Result<Exit, CliError> {
+    check(cli, args)?;
     let plan = place.load(door).map(|loaded| (place.open(&loaded), loaded.plan))?;
     let (stack, plan) = (plan.0?, plan.1);
     let dir = working_dir(cli)?;
@@ -59,11 +61,9 @@ fn try_run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Result<Exit
         let what = format!("the job could not {what}");
         move |source| CliError::Io { what, source }
     };
-    let leftovers = |name: &str, count: usize| {
-        let processes = crate::show::text::count(count, "process", "processes");
-        door.say(&format!("{name}: its `devstack run` was killed; {processes} of it are ended\n"));
-    };
-    job::clear(&stack.dir, &stack.file, leftovers).map_err(cannot("end what a killed one has left"))?;
+    let leftovers = |name: &str, count: usize| door.say(&left_by_killed(name, count));
+    job::clear(&stack.dir, &stack.file, &plan.secrets, leftovers)
+        .map_err(cannot("end what a killed one has left"))?;
     let ticket = ticket(&stack, &plan, args)?;
     wait_in_line(&stack, &ticket, plan.limits.jobs, door, args)?;
     bring_up(cli, args)?;
@@ -78,6 +78,8 @@ fn try_run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Result<Exit
         timeout,
         grace: GRACE,
         allowed: allowed(&plan, args),
+        secrets: &plan.secrets,
+        warn: &|text| door.say(&format!("{text}\n")),
     };
     let outcome = job::run(&order).map_err(|refused| why_not(refused, &order))?;
     if !args.quiet {
@@ -87,6 +89,21 @@ fn try_run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Result<Exit
         return Err(CliError::Told(Code::TimedOut));
     }
     Ok(outcome.exit)
+}
+
+/// What would be taken for something else, or for nothing.
+fn check(cli: &Cli, args: &RunArgs) -> Result<(), CliError> {
+    let wrong = |text: String| Err(CliError::Usage(text));
+    if args.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return wrong("the name of a job is empty".to_owned());
+    }
+    if let Some(entry) = args.env.iter().find(|entry| entry.split('=').next().is_none_or(str::is_empty)) {
+        return wrong(format!("`{entry}` names no variable"));
+    }
+    match &cli.global.dir {
+        Some(dir) if !dir.is_dir() => wrong(format!("there is no directory {}", dir.display())),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Its own limits are the command line's; those of the stack hold for services and jobs together.
@@ -105,7 +122,8 @@ fn ticket(stack: &Stack, plan: &Plan, args: &RunArgs) -> Result<Ticket, CliError
     let queue = Queue::of(&stack.dir);
     let records = crate::store::read_records(&stack.dir).unwrap_or_default();
     let recorded = |name: &str| records.iter().any(|record| record.intent.plan.name.as_str() == name);
-    let joined = queue.join(run, |all| {
+    let line = proc::ancestors(run.pid.get());
+    let joined = queue.join(run, &line, |all| {
         let taken =
             |name: &str| known(name) || recorded(name) || all.iter().any(|one| one.name.as_str() == name);
         job::unit_name(&name, taken).unwrap_or_else(|| first.clone())
@@ -123,21 +141,24 @@ fn wait_in_line(
     door: &Door,
     args: &RunArgs,
 ) -> Result<(), CliError> {
-    let Some(places) = places else { return Ok(()) };
     let told = |running: &[Standing]| {
         let names: Vec<String> = running.iter().map(shown).collect();
-        door.say(&format!(
-            "waiting for a place: {} of {places} jobs run ({})\n",
-            running.len(),
-            names.join(", ")
-        ));
+        let (count, places) = (running.len(), places.unwrap_or_default());
+        door.say(&format!("waiting for a place: {count} of {places} jobs run ({})\n", names.join(", ")));
     };
     match job::await_turn(&Queue::of(&stack.dir), ticket, places, !args.no_wait, told)? {
         Turn::Ours => Ok(()),
         Turn::Taken(running) => {
-            Err(CliError::NoPlace { places, running: running.iter().map(shown).collect() })
+            let running = running.iter().map(shown).collect();
+            Err(CliError::NoPlace { places: places.unwrap_or_default(), running })
         }
+        Turn::Closed => Err(closing(ticket)),
     }
+}
+
+fn closing(ticket: &Ticket) -> CliError {
+    let name = ticket.name.as_str();
+    CliError::Closing { job: name.strip_prefix("job ").unwrap_or(name).to_owned() }
 }
 
 /// `vitest 4211`.
@@ -202,7 +223,7 @@ fn why_not(refused: Refused, order: &Order<'_>) -> CliError {
             let failure = Box::new(Failure::WorkingDir { dir, reason: error.to_string() });
             CliError::Unit { unit: order.ticket.name.clone(), failure }
         }
-        Refused::GivenUp => CliError::NotRunning { what: "the stack, which was ended just now,".to_owned() },
+        Refused::GivenUp => closing(order.ticket),
         Refused::Own(what, source) => CliError::Io { what: format!("the job could not {what}"), source },
     }
 }
@@ -227,8 +248,9 @@ fn told(door: &Door, name: &UnitName, timeout: Option<Duration>, outcome: &Outco
         exit: outcome.exit,
         why,
         took_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
-        memory: outcome.memory,
-        processes: outcome.processes,
+        memory: outcome.peaks.memory,
+        at_most: outcome.peaks.at_most,
+        processes: outcome.peaks.processes,
         left: &left,
         broken: outcome.breaches.iter().map(broken).chain(killed).collect(),
     };

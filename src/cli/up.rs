@@ -21,7 +21,7 @@ use crate::plan::{Plan, SelectError, select};
 use crate::show::progress::Verb;
 use crate::show::{Door, Progress, json, monitor, up};
 use crate::supervisor::{self, LaunchError};
-use crate::sys::{clock, signals};
+use crate::sys::{clock, first, signals};
 
 /// So many last lines of its log tell of a death.
 const LAST_LINES: usize = 10;
@@ -99,6 +99,13 @@ impl From<&RestartArgs> for Wish {
 
 /// Runs the verb.
 pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliError> {
+    if first::is_below() && !wish.attach && !wish.dry_run {
+        // What it has started would be ended by the kernel in the moment in which it says that all is ready.
+        return Err(CliError::Usage(
+            "devstack is process 1 here: with it the kernel ends all that it has started; use `devstack up --attach`"
+                .to_owned(),
+        ));
+    }
     let loaded = place.load(door)?;
     let units = selected(&loaded.plan, wish)?;
     let loaded = fallback::settle(place, loaded, &units, door)?;

@@ -69,6 +69,7 @@ pub struct CancelCall {
 /// One line of an answer that takes time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and the large one ends each answer")]
 pub enum Told {
     /// The request is known under this number.
     Accepted {

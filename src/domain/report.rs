@@ -71,6 +71,9 @@ pub struct DownReport {
     pub swept: Vec<Ended>,
     /// What resembles the stack's processes but lacks proof: named, never signalled.
     pub left_alone: Vec<Ended>,
+    /// Jobs from which it was asked for: they go on.
+    #[serde(default)]
+    pub spared: Vec<Ended>,
     /// What the engines told of its containers; none for a stack that has none.
     #[serde(default)]
     pub containers: Option<Box<ContainersProof>>,

@@ -1,17 +1,17 @@
 //! Holding a job: one wait for all that can happen, until the kernel says that nothing of its tree is left.
 
-use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::gauge::Gauge;
+use super::gauge::{Gauge, Peaks, spare_machinery};
 use super::limits::Limiter;
 use super::notes::Notes;
-use crate::cage::{Depth, KillOutcome, Member, World, is_machinery};
-use crate::domain::{Breach, Exit, Moment, OnBreach, OutOfMemory, Pid, ProcId, Resource, Signal};
-use crate::keeper::{Census, Ending, FromKeeper, Record, Talk};
+use super::receipts::Receipts;
+use crate::cage::{Depth, KillOutcome, Member, World};
+use crate::domain::{self, Breach, Exit, Moment, OnBreach, OutOfMemory, Pid, ProcId, Resource, Signal};
+use crate::keeper::{Census, Ending, FromKeeper, Record, Sent, Talk};
 use crate::store::RecordLine;
 use crate::sys::clock;
 use crate::sys::reaper::{self, Reaped};
@@ -28,10 +28,8 @@ pub struct Outcome {
     pub exit: Exit,
     /// How long it ran.
     pub took: Duration,
-    /// The most memory that was seen, in bytes.
-    pub memory: u64,
-    /// The most processes that were seen at once.
-    pub processes: usize,
+    /// The most that it took.
+    pub peaks: Peaks,
     /// What it left behind.
     pub left: Vec<Left>,
     /// Why it was ended, where it did not end by itself.
@@ -85,6 +83,7 @@ pub(super) struct Hold {
     pub(super) group: Group,
     pub(super) terminal: Option<Terminal>,
     pub(super) why: Option<Why>,
+    pub(super) receipts: Receipts,
     pub(super) left: Vec<Left>,
 }
 
@@ -104,14 +103,14 @@ impl Hold {
             self.limit();
             self.hold_to_limits();
             self.end_leftovers();
-            self.ending.act(stirred);
+            if let Some(sent) = self.ending.act(stirred) {
+                self.note(sent);
+            }
             if self.exit.is_some() && self.is_done() {
                 break;
             }
             self.talk.accept();
             self.census.look_when_due(&mut self.record);
-            self.gauge.saw(self.census.count());
-            self.gauge.look_when_due();
         }
         self.end()
     }
@@ -153,7 +152,10 @@ impl Hold {
             libc::SIGUSR1 | libc::SIGUSR2 if leads => reaper::signal_unreaped(self.leader, signal),
             libc::SIGTSTP | libc::SIGUSR1 | libc::SIGUSR2 => {}
             // Also Ctrl-C while what the command has left behind is asked to end.
-            _ if self.ending.has_begun() => self.ending.force(),
+            _ if self.ending.has_begun() => {
+                let sent = self.ending.force();
+                self.note(sent);
+            }
             _ => self.begin_end(Why::Asked(signal), signal),
         }
     }
@@ -170,7 +172,19 @@ impl Hold {
         self.why = self.why.or(Some(why));
         // Whoever takes it over ends it.
         let _ = self.record.append(&RecordLine::Ending);
-        self.ending.begin(signal, self.grace);
+        spare_machinery(self.ending.cage());
+        let sent = self.ending.begin(signal, self.grace);
+        self.note(sent);
+    }
+
+    /// Into the journal, with the reason for which the job is being ended.
+    fn note(&mut self, sent: Sent) {
+        let why = match self.why {
+            Some(Why::Asked(_)) => domain::Why::Request,
+            Some(Why::TimedOut | Why::Over) => domain::Why::Breach,
+            None => domain::Why::LeftBehind,
+        };
+        self.receipts.sent(sent, why);
     }
 
     fn limit(&mut self) {
@@ -180,17 +194,22 @@ impl Hold {
         }
     }
 
-    /// The process that takes too much is ended, or all of the job where that is the command itself.
+    /// Looks at what it takes. The process that takes too much is ended, or all of the job where that is the command itself.
     fn hold_to_limits(&mut self) {
-        if self.exit.is_some() || self.ending.has_begun() {
+        let (wanted, most) = (self.limiter.is_due(), self.limiter.memory_limit());
+        let usage = self.gauge.look_when_due(self.ending.cage(), wanted, most);
+        if self.exit.is_some() || self.ending.has_begun() || !wanted {
             return;
         }
-        for breach in self.limiter.look_when_due(self.ending.cage()) {
+        let breaches = usage.map(|usage| self.limiter.judge(&usage, self.ending.cage()));
+        for breach in breaches.into_iter().flatten() {
             let culprit = breach.culprit.as_ref().filter(|_| breach.action == OnBreach::KillCulprit);
             if let Some(culprit) = culprit {
-                let ended =
-                    self.ending.cage().kill_branch(culprit.process, breach.resource == Resource::Pids);
-                self.notes.breached(&breach, ended);
+                let whole = breach.resource == Resource::Pids;
+                let killed = self.ending.cage().kill_branch(culprit.process, whole);
+                let sent = Sent { signal: Signal::KILL, heard: killed.forced.clone(), refused: Vec::new() };
+                self.receipts.sent(sent, domain::Why::Breach);
+                self.notes.breached(&breach, killed);
             } else if !self.ending.has_begun() {
                 self.notes.breached(&breach, KillOutcome::default());
                 self.begin_end(Why::Over, Signal::TERM);
@@ -238,7 +257,8 @@ impl Hold {
                     if is_leader {
                         self.leader_ended(exit);
                     }
-                    reaper::reap(pid);
+                    self.receipts.ended(pid, exit);
+                    self.gauge.reaped(reaper::reap_measured(pid));
                     if is_leader {
                         self.exit = Some((exit, clock::moment()));
                         self.leave();
@@ -260,7 +280,9 @@ impl Hold {
     /// The command has ended: what it has left behind ends as well.
     fn leave(&mut self) {
         let members = self.remaining();
-        self.gauge.saw(members.len());
+        if !members.is_empty() {
+            self.gauge.saw(members.len() + 1);
+        }
         if !self.is_being_ended() {
             self.left = members.iter().map(left).collect();
         }
@@ -274,20 +296,17 @@ impl Hold {
     fn end_leftovers(&mut self) {
         if self.exit.is_some() && !self.is_being_ended() {
             let _ = self.record.append(&RecordLine::Ending);
-            self.ending.begin(Signal::TERM, self.grace);
+            let sent = self.ending.begin(Signal::TERM, self.grace);
+            self.note(sent);
         }
     }
 
-    /// Who is there of the job. A stack that was brought up from inside it is not its own: supervisor and keepers, with
-    /// all that they hold, are left in peace.
+    /// Who is there of the job.
     fn remaining(&mut self) -> Vec<Member> {
         let cage = self.ending.cage();
+        spare_machinery(cage);
         let mut members = cage.census(&mut World::new(), Depth::Tree);
-        let others = machinery(&members);
-        if !others.is_empty() {
-            members.retain(|member| !others.contains(&member.id));
-            cage.spared.extend(others);
-        }
+        members.retain(|member| !cage.spared.contains(&member.id));
         members
     }
 
@@ -301,6 +320,7 @@ impl Hold {
 
     fn end(mut self) -> Outcome {
         let survivors: Vec<Left> = self.remaining().iter().map(left).collect();
+        self.receipts.emptied(&survivors.iter().map(|one| one.process).collect::<Vec<_>>());
         if survivors.is_empty() {
             let _ = self.record.append(&RecordLine::Emptied);
             self.talk.tell(&FromKeeper::Emptied);
@@ -312,12 +332,10 @@ impl Hold {
             self.left.push(Left { survives: true, ..survivor });
         }
         let (exit, at) = self.exit.unwrap_or((Exit::Unknown, clock::moment()));
-        let (processes, memory) = self.gauge.peaks();
         Outcome {
             exit,
             took: at - self.begun,
-            memory,
-            processes,
+            peaks: self.gauge.peaks(),
             left: self.left,
             why: self.why,
             breaches: self.breaches,
@@ -328,20 +346,4 @@ impl Hold {
 
 fn left(member: &Member) -> Left {
     Left { process: member.id, command: member.command(), survives: false }
-}
-
-/// Supervisors and keepers among these, and all below them.
-fn machinery(members: &[Member]) -> BTreeSet<ProcId> {
-    let mut others: BTreeSet<ProcId> =
-        members.iter().map(|member| member.id).filter(|id| is_machinery(id.pid.get())).collect();
-    loop {
-        let parents: BTreeSet<i32> = others.iter().map(|id| id.pid.get()).collect();
-        let below =
-            members.iter().filter(|member| parents.contains(&member.stat.ppid)).map(|member| member.id);
-        let before = others.len();
-        others.extend(below.collect::<Vec<_>>());
-        if others.len() == before {
-            return others;
-        }
-    }
 }

@@ -10,7 +10,6 @@ use crate::domain::{
 };
 use crate::sys::cgroup::{Bounds, Controller};
 use crate::sys::clock;
-use crate::usage::{Meter, Subject};
 
 /// The first look: what is twice over so soon would fill the machine before the second.
 const FIRST: Duration = Duration::from_millis(250);
@@ -26,12 +25,11 @@ pub struct Allowed {
     pub interval: Duration,
 }
 
-/// Looks at a job again and again, as long as something of it must be measured.
+/// Judges looks at a job, as long as something of it must be measured.
 #[derive(Debug)]
 pub(super) struct Limiter {
     allowed: Allowed,
     bounds: Bounds,
-    meter: Meter,
     due: Moment,
     /// How many looks in a row were over.
     over: BTreeMap<Resource, u32>,
@@ -41,7 +39,7 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(allowed: Allowed, bounds: Bounds) -> Self {
         let due = clock::moment() + FIRST.min(allowed.interval);
-        Self { allowed, bounds, meter: Meter::default(), due, over: BTreeMap::new(), culprits: 0 }
+        Self { allowed, bounds, due, over: BTreeMap::new(), culprits: 0 }
     }
 
     /// What is measured: how much, and whether that is the stack's limit.
@@ -65,20 +63,19 @@ impl Limiter {
         measures.then(|| self.due.since(clock::moment()))
     }
 
-    /// What is broken now: two looks in a row are over, or one more than twice.
-    pub(super) fn look_when_due(&mut self, cage: &Cage) -> Vec<Breach> {
-        let now = clock::moment();
-        if now < self.due || self.wait().is_none() {
-            return Vec::new();
-        }
-        self.due = now + self.allowed.interval;
-        let memory_limit = self.limit(Resource::Memory).map(|(limit, _)| limit);
-        let subject = Subject { cage, inside: None, memory_limit, files: None };
-        let sample = self.meter.sample(&[subject], None, now);
-        sample.lives.first().map(|usage| self.judge(usage, cage)).unwrap_or_default()
+    /// Whether it is time for a look.
+    pub(super) fn is_due(&self) -> bool {
+        self.wait().is_some_and(|wait| wait.is_zero())
     }
 
-    fn judge(&mut self, usage: &LifeUsage, cage: &Cage) -> Vec<Breach> {
+    /// Above so much memory resident pages are no good measure.
+    pub(super) fn memory_limit(&self) -> Option<u64> {
+        self.limit(Resource::Memory).map(|(limit, _)| limit)
+    }
+
+    /// What is broken by this look, which was due: it is the second in a row that is over, or more than twice over.
+    pub(super) fn judge(&mut self, usage: &LifeUsage, cage: &Cage) -> Vec<Breach> {
+        self.due = clock::moment() + self.allowed.interval;
         let all = [(Resource::Memory, usage.memory), (Resource::Pids, usage.processes.into())];
         let mut breaches = Vec::new();
         for (resource, used) in all {

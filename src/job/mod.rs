@@ -9,11 +9,13 @@ mod leftovers;
 mod limits;
 mod name;
 mod notes;
+mod receipts;
 mod start;
 mod turn;
 
+pub use gauge::Peaks;
 pub use hold::{Left, Outcome, Why};
-pub use leftovers::{clear, is_held};
+pub use leftovers::{Leftover, clear, is_held, leftovers};
 pub use limits::Allowed;
 pub use name::{name_of, unit_name};
 pub use start::{Order, Refused, run};

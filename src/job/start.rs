@@ -11,12 +11,14 @@ use super::gauge::Gauge;
 use super::hold::{Hold, Outcome};
 use super::limits::{Allowed, Limiter};
 use super::notes::Notes;
+use super::receipts::Receipts;
 use crate::cage::{self, Cage};
-use crate::domain::{Ceiling, Limits, Mark, ProcId, Signal, UnitKind};
+use crate::domain::{Ceiling, Limits, Mark, Pid, ProcId, Signal, UnitKind};
 use crate::keeper::{Census, Ending, FromKeeper, Record, Talk};
-use crate::plan::{CommandPlan, LogPlan, RestartPolicy, StopPlan, UnitPlan};
-use crate::store::{Intent, RecordLine, StackDir, StackFile, Ticket, create_record, remove_record};
-use crate::sys::cgroup::{self, Bounds, Grounds, Leaf};
+use crate::plan::{CommandPlan, LogPlan, RestartPolicy, Secrets, StopPlan, UnitPlan};
+use crate::store::{Intent, Queue, RecordLine, StackDir, StackFile, Ticket, create_record, remove_record};
+use crate::sys::cgroup::{self, Bounds, Controller, Grounds, Leaf};
+use crate::sys::proc::RunState;
 use crate::sys::signals::{self, Signals};
 use crate::sys::spawn::{Launch, Manner, Step, Waiting, fork};
 use crate::sys::terminal::{Group, Standing, Terminal};
@@ -29,8 +31,11 @@ const PASSED_ON: [libc::c_int; 6] =
 /// Those by which a shell stops a job and lets it go on.
 const OF_SHELL: [libc::c_int; 2] = [libc::SIGTSTP, libc::SIGCONT];
 
+/// It is a matter of microseconds, on a busy machine of a turn of the scheduler; a figure is not worth more.
+const COPY_PATIENCE: Duration = Duration::from_millis(2);
+
 /// A command to be run.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "a function has none")]
 pub struct Order<'a> {
     /// Directories of the stack.
     pub dir: &'a StackDir,
@@ -50,6 +55,10 @@ pub struct Order<'a> {
     pub grace: Duration,
     /// What it may take.
     pub allowed: Allowed,
+    /// What no journal may show.
+    pub secrets: &'a Secrets,
+    /// Told what cannot be held, before the command runs.
+    pub warn: &'a dyn Fn(&str),
 }
 
 /// Why it never ran.
@@ -68,6 +77,10 @@ pub enum Refused {
 /// Runs a command and holds its tree until nothing of it is left.
 pub fn run(order: &Order<'_>) -> Result<Outcome, Refused> {
     let life = Life::begin(order).map_err(own("write it into the ledger"))?;
+    // Behind the record: an end of the stack that begins now reads it, and one that has begun is seen here.
+    if !Queue::of(order.dir).is_open_to(order.ticket.life) {
+        return Err(Refused::GivenUp);
+    }
     let hold = start(order, &life)?;
     Ok(hold.until_empty())
 }
@@ -95,6 +108,11 @@ impl<'a> Life<'a> {
             Leaf::create(&stack, &cgroup::leaf_name(name, *life)).ok()
         });
         let bounds = bounds(order, leaf.as_ref());
+        if order.allowed.own.cpus_milli.is_some() && !bounds.holds(Controller::Cpu) {
+            (order.warn)(
+                "--cpus is not held: no cgroup of the kernel limits processors here (devstack doctor)",
+            );
+        }
         let intent = Intent {
             boot: clock::boot_id()?,
             plan: plan(order),
@@ -200,6 +218,8 @@ fn start(order: &Order<'_>, life: &Life<'_>) -> Result<Hold, Refused> {
         reaper::lead_own_group(leader_pid);
         let _ = terminal.as_ref().filter(|terminal| terminal.is_with_us()).map(|it| it.give_to(leader_pid));
     }
+    // The kernel counts the copy of this process as the command's own memory.
+    let before = memory_of_copy(leader_pid);
     talk.tell(&FromKeeper::Started { keeper, leader, output: None });
     let begun = clock::moment();
     if let Err(not_run) = waiting.go() {
@@ -227,15 +247,32 @@ fn start(order: &Order<'_>, life: &Life<'_>) -> Result<Hold, Refused> {
         record,
         census: Census::starting_with(leader, leaf),
         ending: Ending::new(cage, false),
-        gauge: Gauge::new(),
+        gauge: Gauge::new(before),
         limiter: Limiter::new(order.allowed, life.bounds.clone()),
         breaches: Vec::new(),
         notes: Notes::new(order),
+        receipts: Receipts::of(order.dir, name, order.secrets),
         group,
         terminal,
         why: None,
         left: Vec::new(),
     })
+}
+
+/// What the child holds before it becomes the command: looked at when it has done all else and waits for the word.
+fn memory_of_copy(child: Pid) -> u64 {
+    let begun = clock::moment();
+    loop {
+        let Some(stat) = proc::stat(child.get()) else { return 0 };
+        if stat.state == RunState::Sleeping {
+            return stat.rss;
+        }
+        if clock::moment() - begun > COPY_PATIENCE {
+            // No more than this process itself.
+            return proc::own_id().and_then(|own| proc::stat(own.pid.get())).map_or(0, |own| own.rss);
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// No line of a command's code runs before its identity is on disk.

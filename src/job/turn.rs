@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use crate::domain::Life;
 use crate::store::{Queue, Standing, Ticket};
 use crate::sys::pidfd::{Pidfd, wait_any};
 
-/// Where the kernel cannot tell of the ends of those before us (they are another PID namespace's), it is looked again.
+/// Nobody tells that the stack is being ended; nor the kernel of the ends of those before us in another PID namespace.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// What came of waiting.
@@ -16,6 +17,8 @@ pub enum Turn {
     Ours,
     /// All places are taken by these, and it was not to be waited for.
     Taken(Vec<Standing>),
+    /// The whole stack is being ended: it never comes.
+    Closed,
 }
 
 /// Waits until fewer than `places` jobs are before this one. `told` is called once, with those that run, where it has to.
@@ -24,29 +27,31 @@ pub enum Turn {
 pub fn await_turn(
     queue: &Queue,
     ticket: &Ticket,
-    places: u32,
+    places: Option<u32>,
     waits: bool,
     told: impl FnOnce(&[Standing]),
 ) -> io::Result<Turn> {
-    let places = usize::try_from(places.max(1)).unwrap_or(usize::MAX);
+    let places = places.map_or(usize::MAX, |places| usize::try_from(places.max(1)).unwrap_or(usize::MAX));
     let mut told = Some(told);
     loop {
+        if !queue.is_open_to(ticket.life) {
+            return Ok(Turn::Closed);
+        }
         let before = queue.before(ticket.life)?;
-        if before.len() < places {
+        let stands = |life: Life| before.iter().any(|one| one.life == life);
+        // Called from a job it stands in that one's place, for as long as there is that one.
+        let before: Vec<&Standing> = before.iter().filter(|one| !one.within.is_some_and(stands)).collect();
+        if before.len() < places || ticket.within.is_some_and(stands) {
             return Ok(Turn::Ours);
         }
         let running = &before[..places];
         if !waits {
-            return Ok(Turn::Taken(running.to_vec()));
+            return Ok(Turn::Taken(running.iter().copied().cloned().collect()));
         }
         if let Some(told) = told.take() {
-            told(running);
+            told(&running.iter().copied().cloned().collect::<Vec<_>>());
         }
         let handles: Vec<Pidfd> = before.iter().filter_map(|one| Pidfd::open(one.run).ok()).collect();
-        if handles.len() == before.len() {
-            wait_any(&handles);
-        } else {
-            std::thread::sleep(LOOK);
-        }
+        wait_any(&handles, LOOK);
     }
 }

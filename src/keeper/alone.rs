@@ -38,10 +38,10 @@ impl Alone {
     /// Does what is due. `stirred`: a child has ended, others may have been born.
     pub(super) fn act(&mut self, is_alone: bool, stirred: bool, record: &mut Record) {
         if self.ending.has_begun() {
-            self.ending.act(stirred);
+            drop(self.ending.act(stirred));
         } else if is_alone {
             let _ = record.append(&RecordLine::Alone { at: clock::wall() });
-            self.ending.begin(self.signal, self.grace);
+            drop(self.ending.begin(self.signal, self.grace));
         }
     }
 }

@@ -44,11 +44,6 @@ impl Census {
         Self { known, written, leaf, interval: SHORTEST, due: now + SHORTEST, rested: now }
     }
 
-    /// How many processes the last look found.
-    pub(crate) fn count(&self) -> usize {
-        self.known.len()
-    }
-
     /// How long until the next look.
     pub(crate) fn wait(&self) -> Duration {
         self.due.since(clock::moment())

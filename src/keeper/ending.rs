@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cage::{Cage, Whom, World};
+use crate::cage::{Cage, Signalled, Whom, World};
 use crate::domain::{Moment, Signal};
 use crate::sys::clock;
 
@@ -15,6 +15,17 @@ pub(crate) struct Ending {
     cage: Cage,
     stage: Stage,
     leader_only: bool,
+}
+
+/// What one step has sent, to whom.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// What.
+    pub(crate) signal: Signal,
+    /// Who got it, and why each is ours.
+    pub(crate) heard: Vec<Signalled>,
+    /// Who could not get it or must not, and why.
+    pub(crate) refused: Vec<Signalled>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +60,16 @@ impl Ending {
     }
 
     /// Asks all; those that live on after the grace are killed.
-    pub(crate) fn begin(&mut self, signal: Signal, grace: Duration) {
+    pub(crate) fn begin(&mut self, signal: Signal, grace: Duration) -> Sent {
         let now = clock::moment();
-        self.ask(signal);
+        let sent = self.ask(signal);
         self.stage = Stage::Asking { signal, until: now + grace, again: now + PAUSE };
+        sent
     }
 
     /// No grace any more.
-    pub(crate) fn force(&mut self) {
-        self.kill(clock::moment());
+    pub(crate) fn force(&mut self) -> Sent {
+        self.kill(clock::moment())
     }
 
     /// How long until the next step.
@@ -70,30 +82,33 @@ impl Ending {
     }
 
     /// Does what is due. `stirred`: a child has ended, others may have been born.
-    pub(crate) fn act(&mut self, stirred: bool) {
+    pub(crate) fn act(&mut self, stirred: bool) -> Option<Sent> {
         let now = clock::moment();
         match self.stage {
-            Stage::Asking { until, .. } if now >= until => self.kill(now),
+            Stage::Asking { until, .. } if now >= until => Some(self.kill(now)),
             Stage::Asking { signal, until, again } if stirred || now >= again => {
-                self.ask(signal);
+                let sent = self.ask(signal);
                 self.stage = Stage::Asking { signal, until, again: now + PAUSE };
+                Some(sent)
             }
-            Stage::Killing { again, .. } if now >= again => self.kill(now),
-            Stage::Kept | Stage::Asking { .. } | Stage::Killing { .. } => {}
+            Stage::Killing { again, .. } if now >= again => Some(self.kill(now)),
+            Stage::Kept | Stage::Asking { .. } | Stage::Killing { .. } => None,
         }
     }
 
-    fn ask(&mut self, signal: Signal) {
+    fn ask(&mut self, signal: Signal) -> Sent {
         let whom = if self.leader_only { Whom::Leader } else { Whom::All };
-        self.cage.ask(&mut World::new(), whom, signal);
+        let outcome = self.cage.ask(&mut World::new(), whom, signal);
+        Sent { signal, heard: outcome.heard, refused: outcome.refused }
     }
 
-    fn kill(&mut self, now: Moment) {
-        self.cage.kill();
+    fn kill(&mut self, now: Moment) -> Sent {
+        let heard = self.cage.kill().forced;
         let since = match self.stage {
             Stage::Killing { since, .. } => since,
             Stage::Kept | Stage::Asking { .. } => now,
         };
         self.stage = Stage::Killing { since, again: now + PAUSE };
+        Sent { signal: Signal::KILL, heard, refused: Vec::new() }
     }
 }

@@ -25,7 +25,7 @@ use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 
 pub(crate) use census::Census;
-pub(crate) use ending::Ending;
+pub(crate) use ending::{Ending, Sent};
 pub use known::{bounds_of, cage_of, leaf_of};
 pub use nursery::VARIABLE as NURSERY;
 pub use output::Output;

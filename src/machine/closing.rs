@@ -163,6 +163,7 @@ impl Findings {
             containers: verified.containers,
             swept,
             left_alone,
+            spared: Vec::new(),
             units: rows,
             seconds: (now - begun).as_secs_f64(),
         }

@@ -145,6 +145,10 @@ fn rows(paint: &Paint, report: &DownReport) -> String {
         let what = format!("resembles ours, left alone: pid {} {what}", alike.process.pid);
         table.row(row((marks.idle, Tone::Dim), "sweep", what, String::new()));
     }
+    for job in &report.spared {
+        let what = format!("goes on: {} (pid {})", job.evidence, job.process.pid);
+        table.row(row((marks.idle, Tone::Dim), "spared", what, String::new()));
+    }
     for survivor in &report.survivors {
         table.row(row(bad, "left", left(survivor), String::new()));
     }

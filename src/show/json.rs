@@ -309,6 +309,7 @@ struct DownDoc<'a> {
     ports: Vec<PortDoc<'a>>,
     swept: Vec<EndedDoc<'a>>,
     left_alone: Vec<EndedDoc<'a>>,
+    spared: Vec<EndedDoc<'a>>,
     containers: Option<ContainersDoc<'a>>,
     services: Vec<StoppedDoc<'a>>,
 }
@@ -324,6 +325,7 @@ impl<'a> DownDoc<'a> {
             ports: report.ports.iter().map(PortDoc::new).collect(),
             swept: report.swept.iter().map(EndedDoc::new).collect(),
             left_alone: report.left_alone.iter().map(EndedDoc::new).collect(),
+            spared: report.spared.iter().map(EndedDoc::new).collect(),
             containers: report.containers.as_deref().map(ContainersDoc::new),
             services: report
                 .units

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::files::private_file;
@@ -152,7 +153,7 @@ pub struct End {
     pub after_ms: u64,
 }
 
-/// The open journal of a stack.
+/// The open journal of a stack. Several processes may write it at once: a supervisor and jobs, each a line in one write.
 ///
 /// It is a help, never a condition: a full disk or a directory that became read-only must not end the one that writes
 /// it. What could not be written is counted, and said in the journal itself once it can be.
@@ -161,9 +162,6 @@ pub struct Journal {
     path: PathBuf,
     /// None while it cannot be opened.
     file: Option<File>,
-    size: u64,
-    /// Half a line may stand at the end: the next one must not be glued to it.
-    torn: bool,
     lost: Option<Lost>,
 }
 
@@ -181,7 +179,7 @@ impl Journal {
     #[must_use]
     pub fn open(path: &Path) -> Self {
         // Where it cannot be opened now, the first line finds out why.
-        let mut journal = Self { path: path.to_owned(), file: None, size: 0, torn: false, lost: None };
+        let mut journal = Self { path: path.to_owned(), file: None, lost: None };
         let _ = journal.reopen();
         journal
     }
@@ -208,39 +206,50 @@ impl Journal {
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
-        self.make_ready()?;
+        let size = self.make_ready()?;
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        let mut text = if self.torn { b"\n".to_vec() } else { Vec::new() };
+        // Half a line may stand at the end, this one's own or another writer's: the next one must not be glued to it.
+        let torn = size > 0 && !ends_with_newline(file, size);
+        let mut text = if torn { b"\n".to_vec() } else { Vec::new() };
         serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
-        // Told before the write: where it fails in the middle, half of it is there.
-        self.torn = true;
-        file.write_all(&text)?;
-        self.torn = false;
-        self.size += text.len() as u64;
-        Ok(())
+        file.write_all(&text)
     }
 
-    /// Begins a new file where the present one is full, or was removed by somebody.
-    fn make_ready(&mut self) -> io::Result<()> {
-        let removed =
-            || self.file.as_ref().is_some_and(|file| file.metadata().is_ok_and(|of| of.nlink() == 0));
-        if self.size > MAX_BYTES {
-            // Where it cannot be moved away it goes on: too long is better than none.
-            if fs::rename(&self.path, self.path.with_extension("1.jsonl")).is_ok() {
-                self.file = None;
+    /// Begins a new file where the present one is full, or was moved away or removed by somebody. Gives its size.
+    fn make_ready(&mut self) -> io::Result<u64> {
+        if let Some(size) = self.size_where_it_stands() {
+            if size <= MAX_BYTES {
+                return Ok(size);
             }
-        } else if removed() {
-            self.file = None;
+            // Where it cannot be moved away it goes on: too long is better than none.
+            if !self.put_aside() {
+                return Ok(size);
+            }
         }
-        if self.file.is_none() { self.reopen() } else { Ok(()) }
+        self.reopen()?;
+        Ok(self.size_where_it_stands().unwrap_or(0))
+    }
+
+    /// The size of the open file, if it is the one that stands at the path.
+    fn size_where_it_stands(&self) -> Option<u64> {
+        let ours = self.file.as_ref()?.metadata().ok()?;
+        let there = fs::metadata(&self.path).ok()?;
+        ((ours.dev(), ours.ino()) == (there.dev(), there.ino())).then_some(ours.len())
+    }
+
+    /// Moves the full file away; whoever comes second finds another one at the path, and leaves it alone.
+    fn put_aside(&mut self) -> bool {
+        let Some(file) = &self.file else { return false };
+        let locked = flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        locked
+            && (self.size_where_it_stands().is_none()
+                || fs::rename(&self.path, self.path.with_extension("1.jsonl")).is_ok())
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        let file = private_file(OpenOptions::new().read(true).append(true).create(true), &self.path)?;
-        self.size = file.metadata()?.len();
-        self.torn = self.size > 0 && !ends_with_newline(&file, self.size);
-        self.file = Some(file);
+        self.file = None;
+        self.file = Some(private_file(OpenOptions::new().read(true).append(true).create(true), &self.path)?);
         Ok(())
     }
 }
@@ -296,9 +305,10 @@ mod tests {
         let mut journal = Journal::open(&path);
         journal.write(&line(1));
         // As `write_all` leaves it when the disk is full after some bytes.
-        let real = journal.file.replace(OpenOptions::new().write(true).open("/dev/full").expect("there"));
+        let aside = temp.path().join("aside");
+        fs::rename(&path, &aside).and_then(|()| fs::create_dir(&path)).expect("ours");
         journal.write(&line(2));
-        journal.file = real;
+        fs::remove_dir(&path).and_then(|()| fs::rename(&aside, &path)).expect("ours");
         let whole = fs::read(&path).expect("reads");
         fs::write(&path, [&whole[..], b"{\"at\":5,\"mo"].concat()).expect("writes");
         journal.write(&line(3));
@@ -324,6 +334,32 @@ mod tests {
             assert_eq!(seen.len(), kept + 1, "cut at {cut}");
             assert!(torn <= 1 && seen.last().is_some_and(|line| line.moment.0 == 9), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn several_writers_lose_no_line_also_while_the_file_is_put_aside() {
+        const LINES: u64 = 400;
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("journal.jsonl");
+        // Nearly full: some of them find it so.
+        let filler = vec![b' '; usize::try_from(MAX_BYTES).expect("a size") - 20_000];
+        fs::write(&path, [&filler[..], b"\n"].concat()).expect("written");
+        let mut reader = JournalReader::open(&path).expect("opens");
+        std::thread::scope(|scope| {
+            for writer in 0..4_u64 {
+                let path = &path;
+                scope.spawn(move || {
+                    let mut journal = Journal::open(path);
+                    (0..LINES).for_each(|number| journal.write(&line(writer * LINES + number)));
+                    assert_eq!(journal.lost(), None);
+                });
+            }
+        });
+        let mut seen = Vec::new();
+        reader.read(|line| seen.push(line.moment.0)).expect("reads");
+        seen.sort_unstable();
+        assert_eq!(seen, (0..4 * LINES).collect::<Vec<_>>());
+        assert!(path.with_extension("1.jsonl").exists());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::closing::{Closing, spared};
 use super::look::{dated, steady};
 use super::orphans::Orphans;
 use super::performer::Performer;
@@ -48,6 +49,8 @@ pub(super) struct Driver {
     only_ending: bool,
     orphans: Orphans,
     sampler: Box<Sampler>,
+    /// As long as the whole stack is being ended no job begins.
+    closing: Closing,
 }
 
 impl Driver {
@@ -84,6 +87,7 @@ impl Driver {
             only_ending: !inherits,
             orphans: Orphans::default(),
             sampler: Box::default(),
+            closing: Closing::default(),
         };
         for event in taken.events {
             driver.step(event);
@@ -214,9 +218,7 @@ impl Driver {
                 self.ending |= call.request.units.is_none();
                 self.performer.learn_end(&mut call);
                 if call.request.units.is_none() {
-                    for event in super::recover::enlist_jobs(&mut self.performer, true) {
-                        self.step(event);
-                    }
+                    self.close();
                 }
                 if let Some(units) = &mut call.request.units {
                     // Planned but never started: there is nothing of it to end, which is no mistake.
@@ -239,6 +241,14 @@ impl Driver {
                 let _ = answer.send(self.sampler.past());
                 None
             }
+        }
+    }
+
+    /// The whole stack is about to be ended, by the next request: jobs end with it, and none begins any more.
+    fn close(&mut self) {
+        self.closing.begin(&self.dir, self.last_request + 1);
+        for event in super::recover::enlist_jobs(&mut self.performer, true) {
+            self.step(event);
         }
     }
 
@@ -290,6 +300,10 @@ impl Driver {
     /// The supervisor was asked to end by a signal: with it ends its stack.
     fn end_stack(&mut self, by: Signal, force: bool) {
         self.ending = true;
+        // No client asked: no job is the ground that one stands on.
+        let spared = std::mem::take(&mut self.performer.spared);
+        self.close();
+        self.performer.spared = spared;
         self.last_request += 1;
         self.askers.insert(self.last_request, Asker { verb: by.to_string(), ..ourselves() });
         let request = Request::Down(DownRequest { force, ..DownRequest::default() });
@@ -383,7 +397,11 @@ impl Driver {
     }
 
     fn reply(&mut self, id: RequestId, reply: Reply) {
-        let reply = self.hide(reply);
+        let mut reply = self.hide(reply);
+        let whole = self.closing.end(id);
+        if let (Reply::Down(report), true) = (&mut reply, whole) {
+            report.spared = spared(&self.performer.apart);
+        }
         if let Reply::Up(report) = &reply {
             // Nothing was started, or all of it was rolled back: there is nothing left to supervise.
             self.ending |= !report.ready && self.stack.at_rest();

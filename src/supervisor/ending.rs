@@ -166,6 +166,7 @@ impl Performer {
                 .filter(|_| self.inherits)
                 .map(|supervisor| Hearth { supervisor, own }),
             spared: self.spared.clone(),
+            apart: self.apart.iter().map(|(run, _)| *run).collect(),
             doubted: self.doubted.clone(),
             // The plan was checked when it was made; a pattern of a damaged file matches nothing.
             patterns: self.sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),

@@ -6,6 +6,7 @@
 //! exactly when a stop is needed, so stopping must not need a new process.
 
 mod birth;
+mod closing;
 mod contained;
 mod containers;
 mod daemon;

@@ -52,6 +52,8 @@ pub(super) struct Performer {
     pub(super) lives: Lives,
     pub(super) facts: mpsc::UnboundedSender<Fact>,
     pub(super) spared: BTreeSet<ProcId>,
+    /// Each `devstack run` of this stack that the client was called from, with its job: it goes on.
+    pub(super) apart: Vec<(ProcId, UnitName)>,
     /// Named by lines of the ledger that are not this stack's own word.
     pub(super) doubted: BTreeSet<ProcId>,
     /// What is wrong with the files of the ledger.
@@ -103,6 +105,7 @@ impl Performer {
             lives: Lives::default(),
             facts,
             spared: BTreeSet::new(),
+            apart: Vec::new(),
             doubted: BTreeSet::new(),
             warnings: Vec::new(),
             ports: Rc::new(Ports::default()),

@@ -99,7 +99,13 @@ pub(super) fn enlist_jobs(performer: &mut Performer, all: bool) -> Vec<Event> {
     let held = super::look::records_of(&performer.dir, &performer.lives.borrow());
     let records = read_records_but(&performer.dir, &held).unwrap_or_default();
     let mut events = Vec::new();
+    performer.apart.clear();
     for mut record in records.into_iter().filter(|record| record.intent.plan.kind == UnitKind::Job) {
+        // The client was called from it: nobody ends the ground that he stands on.
+        if let Some(run) = record.keeper.filter(|run| performer.spared.contains(run)) {
+            performer.apart.push((run, record.intent.plan.name));
+            continue;
+        }
         let key = (record.intent.plan.name.clone(), record.intent.life);
         let known = performer.lives.borrow().contains_key(&key);
         let spared = !all && job::is_held(&performer.dir, &record);

@@ -96,6 +96,7 @@ fn facts(stack: &StackFile, sweep: &SweepPlan, spared: BTreeSet<ProcId>) -> Stac
         lives: Vec::new(),
         hearth: None,
         spared,
+        apart: Vec::new(),
         doubted: BTreeSet::new(),
         // The plan was checked when it was made; a pattern of a damaged file matches nothing.
         patterns: sweep.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod descriptors;
 pub mod exit;
+pub mod first;
 pub mod flock;
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 pub(crate) mod fuzz;
@@ -31,4 +32,4 @@ pub mod users;
 pub mod watch;
 pub mod watch_group;
 
-pub use own::{itself, largest_child, leave_terminal, own_program, random_bytes, reap, take_exit, wait};
+pub use own::{itself, leave_terminal, own_program, random_bytes, reap, take_exit, wait};

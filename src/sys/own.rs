@@ -70,20 +70,6 @@ pub fn reap(process: ProcId) -> Option<Exit> {
     (taken > 0).then(|| exit_of_raw(status))
 }
 
-/// The most memory that any one child of this process has ever held (those that have ended and were reaped, and theirs),
-/// in bytes.
-#[must_use]
-pub fn largest_child() -> u64 {
-    // SAFETY: all fields are plain numbers, for which zero is a value; the structure is a local.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
-        usage
-    };
-    let unit = if cfg!(target_os = "linux") { 1024 } else { 1 };
-    u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(unit)
-}
-
 /// Waits for the end of a child that is ending, at most so long, and takes its exit. Whether it has ended.
 ///
 /// Never without a limit: a child may be stopped on its last instruction, and the exit of one that a debugger holds is

@@ -110,11 +110,11 @@ impl Pidfd {
     }
 }
 
-/// Waits until one of these processes has ended.
-pub fn wait_any(processes: &[Pidfd]) {
+/// Waits until one of these processes has ended, at most so long.
+pub fn wait_any(processes: &[Pidfd], patience: Duration) {
     let mut fds: Vec<_> = processes.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
     // A wait that was interrupted is a look too early, which does no harm.
-    let _ = poll(&mut fds, None);
+    let _ = poll(&mut fds, Timespec::try_from(patience).ok().as_ref());
 }
 
 /// Waits for the end of a child that was not reaped yet (so its number is its own), at most so long.

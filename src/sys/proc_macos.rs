@@ -41,6 +41,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
         sid: sid.max(0),
         kernel: false,
         cpu_ticks: info.ptinfo.pti_total_user.saturating_add(info.ptinfo.pti_total_system),
+        copy: false,
         reaped_ticks: 0,
         threads: u32::try_from(info.ptinfo.pti_threadnum).unwrap_or(0),
         start: base.pbi_start_tvsec.saturating_mul(1_000_000).saturating_add(base.pbi_start_tvusec),

@@ -42,6 +42,8 @@ pub struct Stat {
     pub sid: i32,
     /// A thread of the kernel itself.
     pub kernel: bool,
+    /// A copy of its parent still: it was forked and has not become a program yet. Not told everywhere.
+    pub copy: bool,
     /// Time on a core, user and system, in clock ticks.
     pub cpu_ticks: u64,
     /// Time on a core of all children that it has waited for, and of theirs, in clock ticks; 0 where that is not told.
@@ -56,6 +58,8 @@ pub struct Stat {
 
 /// `PF_KTHREAD` of the kernel's `sched.h`.
 const KERNEL_THREAD: u64 = 0x0020_0000;
+/// `PF_FORKNOEXEC` of the same.
+const COPY: u64 = 0x0000_0040;
 
 impl Stat {
     /// Its identity; none for process 1, which is never ours.
@@ -121,6 +125,7 @@ pub fn parse_stat(line: &[u8], page: u64) -> Option<Stat> {
         pgid: group,
         sid: session,
         kernel: flags & KERNEL_THREAD != 0,
+        copy: flags & COPY != 0,
         cpu_ticks: user.saturating_add(system),
         reaped_ticks: u64::try_from(reaped_user.saturating_add(reaped_system)).unwrap_or(0),
         threads,

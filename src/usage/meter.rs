@@ -100,6 +100,7 @@ impl Tree {
         let mut members = subject.cage.census(world, Depth::Tree);
         let inside = subject.inside.iter().flat_map(|(id, first)| cage::inside(id, *first, world));
         members.extend(inside);
+        members.retain(|member| !subject.cage.spared.contains(&member.id));
         let above =
             subject.cage.keeper.and_then(|keeper| world.alive(keeper)).map_or(0, |it| it.reaped_ticks);
         let raws: Vec<Raw> = members.iter().map(raw).collect();

@@ -17,6 +17,7 @@ fn facts(dir: &Path) -> StackFacts {
         dir: dir.to_owned(),
         lives: Vec::new(),
         hearth: None,
+        apart: Vec::new(),
         doubted: BTreeSet::new(),
         spared: BTreeSet::new(),
         patterns: Vec::new(),

@@ -61,6 +61,25 @@ fn a_command_that_cannot_run_is_told_as_a_shell_does() {
 }
 
 #[test]
+fn what_says_nothing_is_refused_with_the_reason() {
+    let world = World::new(STACK);
+    let cases: [(&[&str], &str); 5] = [
+        (&["--name", ""], "the name of a job is empty"),
+        (&["--name", " "], "the name of a job is empty"),
+        (&["-e", "=x"], "`=x` names no variable"),
+        (&["-e", ""], "`` names no variable"),
+        (&["-C", "nowhere"], "there is no directory nowhere"),
+    ];
+    for (options, reason) in cases {
+        let ran = finish(job(&world, options, &["touch", "ran"])).expect(125);
+        assert!(ran.err.contains(reason) && !ran.err.contains("DEVSTACK_STATE_DIR"), "{}", ran.err);
+    }
+    assert!(!world.dir().join("ran").exists());
+    let ran = finish(job(&world, &[], &[""])).expect(127);
+    assert!(ran.err.contains("the command is empty"), "{}", ran.err);
+}
+
+#[test]
 fn input_and_output_are_the_commands_own() {
     let world = World::new(STACK);
     let cat = job(&world, &[], &["sh", "-c", "cat; echo words >&2; cat <&5"]);

@@ -10,7 +10,7 @@ use crate::world::{World, finish, kill, list, number, runs, until};
 use crate::{STACK, each, job};
 
 /// A job of two processes: its leader, and one that has left its session and its environment.
-fn start(world: &World) -> Child {
+pub(crate) fn start(world: &World) -> Child {
     let left = world.program("left");
     let script = format!("setsid env -i {0} wait & exec {0} wait", left.display());
     let before = world.living().len();
@@ -28,48 +28,46 @@ fn number_of(child: &Child) -> i32 {
     i32::try_from(child.id()).expect("a number")
 }
 
-#[test]
-fn ps_shows_a_job_with_its_tree_and_down_ends_it() {
+/// A job beside one that only looks like it, which survives what the test does; without a supervisor and with one.
+fn each_way(test: impl Fn(&World, Child)) {
     each(STACK, |world| {
         for supervised in [false, true] {
             if supervised {
                 world.up();
             }
             let looks_alike = world.start("left", &["wait"], &world.beside("elsewhere"));
-            let mut child = start(world);
-            let shown = seen(world).expect("it is shown");
-            assert_eq!((&shown["kind"], &shown["state"]), (&"job".into(), &"ready".into()), "{shown:#}");
-            assert_eq!(list(&shown, "processes").len(), 2, "{shown:#}");
-            assert_eq!(number(&list(&shown, "processes")[0]["ppid"]), number_of(&child), "{shown:#}");
-            let report = world.down(&[], 0);
-            let row = list(&report, "services").iter().find(|one| one["name"] == "job tests");
-            let row = row.unwrap_or_else(|| panic!("{report:#}"));
-            assert_eq!((&row["processes"], &row["signal"]), (&2.into(), &"SIGTERM".into()), "{report:#}");
-            let status = child.wait().expect("it ends");
-            assert_eq!(status.signal(), Some(15), "{status}");
+            test(world, start(world));
             world.assert_none_but(&[&looks_alike]);
-            assert_eq!(seen(world), None);
         }
     });
 }
 
 #[test]
+fn ps_shows_a_job_with_its_tree_and_down_ends_it() {
+    each_way(|world, mut child| {
+        let shown = seen(world).expect("it is shown");
+        assert_eq!((&shown["kind"], &shown["state"]), (&"job".into(), &"ready".into()), "{shown:#}");
+        assert_eq!(list(&shown, "processes").len(), 2, "{shown:#}");
+        assert_eq!(number(&list(&shown, "processes")[0]["ppid"]), number_of(&child), "{shown:#}");
+        let report = world.down(&[], 0);
+        let row = list(&report, "services").iter().find(|one| one["name"] == "job tests");
+        let row = row.unwrap_or_else(|| panic!("{report:#}"));
+        assert_eq!((&row["processes"], &row["signal"]), (&2.into(), &"SIGTERM".into()), "{report:#}");
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.signal(), Some(15), "{status}");
+        assert_eq!(seen(world), None);
+    });
+}
+
+#[test]
 fn down_ends_what_a_killed_run_has_left() {
-    each(STACK, |world| {
-        for supervised in [false, true] {
-            if supervised {
-                world.up();
-            }
-            let looks_alike = world.start("left", &["wait"], &world.beside("elsewhere"));
-            let mut child = start(world);
-            child.kill().expect("it is ours");
-            child.wait().expect("it ends");
-            let shown = seen(world).expect("it is shown");
-            assert_eq!(shown["note"], "its `devstack run` was killed", "{shown:#}");
-            let report = world.down(&[], 0);
-            assert_eq!(report["clean"], true, "{report:#}");
-            world.assert_none_but(&[&looks_alike]);
-        }
+    each_way(|world, mut child| {
+        child.kill().expect("it is ours");
+        child.wait().expect("it ends");
+        let shown = seen(world).expect("it is shown");
+        assert_eq!(shown["note"], "its `devstack run` was killed", "{shown:#}");
+        let report = world.down(&[], 0);
+        assert_eq!(report["clean"], true, "{report:#}");
     });
 }
 
@@ -81,7 +79,11 @@ fn the_next_run_and_the_next_up_clear_what_a_killed_one_has_left() {
             child.kill().expect("it is ours");
             child.wait().expect("it ends");
             let ran = finish(job(world, &["--name", "tests"], &["true"])).expect(0);
-            assert!(ran.err.contains("job tests: its `devstack run` was killed; 2 processes"), "{}", ran.err);
+            assert!(
+                ran.err.contains("job tests: its `devstack run` was killed; its 2 processes are ended"),
+                "{}",
+                ran.err
+            );
             assert!(ran.err.contains("✓ tests  exit 0"), "its name is free again: {}", ran.err);
             world.assert_none_but(&[]);
             let web = supervised.then(|| {
@@ -98,6 +100,30 @@ fn the_next_run_and_the_next_up_clear_what_a_killed_one_has_left() {
             world.assert_none_but(&[]);
         }
     });
+}
+
+#[test]
+fn what_several_killed_ones_have_left_is_asked_at_once() {
+    let world = World::new(STACK);
+    let mut runs = Vec::new();
+    for (own, other) in [("a", "b"), ("b", "a")] {
+        // Each ends only after the other was asked too.
+        let script = format!(
+            "trap 'touch heard.{own}; until [ -e heard.{other} ]; do sleep 0.02; done; touch done.{own}; exit' TERM; \
+             touch runs.{own}; while :; do sleep 0.02; done"
+        );
+        runs.push(job(&world, &["--name", own], &["sh", "-c", &script]).spawn().expect("it starts"));
+        until("it runs", || world.dir().join(format!("runs.{own}")).exists());
+    }
+    for mut run in runs {
+        run.kill().expect("it is ours");
+        run.wait().expect("it ends");
+    }
+    finish(job(&world, &[], &["true"])).expect(0);
+    assert!(
+        ["done.a", "done.b"].iter().all(|name| world.dir().join(name).exists()),
+        "one waited for the other"
+    );
 }
 
 #[test]

@@ -64,3 +64,47 @@ fn what_is_no_limit_is_a_mistake_of_the_caller() {
         assert!(ran.err.contains(wrong[1]), "{}", ran.err);
     }
 }
+
+#[test]
+fn processors_that_cannot_be_limited_are_told() {
+    let world = World::plain(STACK);
+    let told = world.run(&["doctor"]).out;
+    let ran = finish(job(&world, &["-q", "--cpus", "1"], &["true"])).expect(0);
+    let says = ran.err.contains("--cpus is not held: ");
+    assert_eq!(says, !told.contains("cpus by the kernel"), "{}\n{told}", ran.err);
+    let world = World::new(STACK);
+    let ran = finish(job(&world, &["-q"], &["true"])).expect(0);
+    assert_eq!(ran.err, "");
+}
+
+/// What the closing line says behind this word, in bytes.
+fn peak(line: &str) -> f64 {
+    let text = line.split(" · peak ").nth(1).and_then(|rest| rest.split(" · ").next()).expect("a peak");
+    let text = text.trim().trim_start_matches("under ");
+    let (number, unit) = text.split_at(text.len() - 1);
+    let unit = if unit == "G" {
+        1e9
+    } else if unit == "M" {
+        1e6
+    } else {
+        1e3
+    };
+    number.parse::<f64>().expect("a number") * unit
+}
+
+#[test]
+fn what_devstack_does_around_a_job_is_not_in_its_figures() {
+    let world = World::new(STACK);
+    let bare = finish(job(&world, &[], &["true"])).expect(0).err;
+    let with = finish(job(&world, &["--with", "web"], &["true"])).expect(0).err;
+    assert!(peak(&with) < 2.0 * peak(&bare), "{bare}{with}");
+    world.down(&[], 0);
+    // A stack that is brought up inside is no job's own: supervisor, keeper and service do not count.
+    let mut run = job(&world, &[], &["sh", "-c", "$DS up >/dev/null 2>&1; sleep 0.6"]);
+    run.env("DS", env!("CARGO_BIN_EXE_devstack"));
+    let ran = finish(run).expect(0);
+    let count =
+        ran.err.split(" process").next().and_then(|text| text.rsplit(' ').next()?.parse::<u32>().ok());
+    assert!(count.is_some_and(|count| count <= 3), "{}", ran.err);
+    world.down(&[], 0);
+}

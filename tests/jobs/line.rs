@@ -5,8 +5,8 @@ use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
 
-use crate::job;
 use crate::world::{World, finish, kill, until};
+use crate::{STACK, job};
 
 const TWO: &str = "name: jobs\nlimits: { jobs: 2 }\nservices: { web: { command: stand-in wait } }\n";
 
@@ -85,6 +85,56 @@ fn who_was_killed_keeps_no_place() {
     for mut job in jobs {
         assert!(!job.wait().expect("it ends").success());
     }
+}
+
+#[test]
+fn a_down_sends_the_waiting_ones_away() {
+    for supervised in [false, true] {
+        let world = World::new(TWO);
+        if supervised {
+            world.up();
+        }
+        let mut jobs: Vec<Child> = ["a", "b"].into_iter().map(|name| begin(&world, name)).collect();
+        until("both run", || begun(&world).len() == 2);
+        for name in ["c", "d"] {
+            jobs.push(begin(&world, name));
+            waits(&world, name);
+        }
+        let report = world.down(&[], 0);
+        assert_eq!(report["swept"], serde_json::json!([]), "none began to be swept: {report:#}");
+        for (at, name) in [(2, "c"), (3, "d")] {
+            assert_eq!(jobs[at].wait().expect("it ends").code(), Some(7));
+            let said = said(&world, name);
+            assert!(said.contains("DS043") && said.contains("the stack is being ended"), "{said}");
+        }
+        let mut names = begun(&world);
+        names.sort();
+        assert_eq!(names, ["a", "b"]);
+        for mut job in jobs.drain(..2) {
+            assert!(!job.wait().expect("it ends").success());
+        }
+        // The next one is none of those that were sent away.
+        finish(job(&world, &["--no-wait"], &["true"])).expect(0);
+    }
+}
+
+#[test]
+fn none_begins_while_a_down_is_at_work() {
+    let world = World::new(STACK);
+    let script = "trap 'touch asked; until [ -e go ]; do sleep 0.02; done; exit' TERM; touch runs; \
+                  while :; do sleep 0.02; done";
+    let mut slow = job(&world, &["-q"], &["sh", "-c", script]).spawn().expect("it starts");
+    until("it runs", || world.dir().join("runs").exists());
+    let mut down = world.command(&["down"]);
+    let mut down = down.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    until("it is asked", || world.dir().join("asked").exists());
+    let refused = finish(job(&world, &[], &["touch", "ran"])).expect(7);
+    assert!(refused.err.contains("DS043"), "{}", refused.err);
+    fs::write(world.dir().join("go"), "").expect("written");
+    assert!(down.wait().expect("it ends").success());
+    slow.wait().expect("it ends");
+    assert!(!world.dir().join("ran").exists());
+    finish(job(&world, &[], &["true"])).expect(0);
 }
 
 #[test]

@@ -3,11 +3,15 @@
 #![cfg(target_os = "linux")]
 
 mod bare;
+mod doctor;
 mod ended;
+mod first;
+mod journal;
 mod leftovers;
 mod limits;
 mod line;
 mod terminal;
+mod within;
 #[path = "../stop/world.rs"]
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
 mod world;

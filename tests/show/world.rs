@@ -164,6 +164,7 @@ pub(crate) fn clean_stop() -> DownReport {
             stray(41941, "/usr/bin/esbuild --service=1", matched),
         ],
         left_alone: vec![],
+        spared: vec![],
         containers: None,
         units: vec![
             ended_unit("validation-agent", Exit::Code(143), 104, 5),
@@ -198,6 +199,7 @@ pub(crate) fn dirty_stop() -> DownReport {
             Ended { forced: true, ..stray(41931, "turbo run test", "script in this checkout") },
         ],
         left_alone: vec![stray(50001, "vitest run", "works in /home/dev/elsewhere")],
+        spared: vec![],
         containers: None,
         units: vec![
             ended_unit("orchestrator", Exit::Signal(Signal::TERM), 95, 2),

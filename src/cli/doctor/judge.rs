@@ -285,6 +285,12 @@ fn left(left: &Left) -> Finding {
                 ))
                 .hint("devstack sweep --all-stacks    (ends what no keeper holds)")
         }
+        What::Job { unit, processes, manifest } => {
+            let count = text::count(*processes, "process of it lives", "processes of it live");
+            new(Grade::Attention, format!("{unit}: its `devstack run` was killed, and {count}"))
+                .hint(down(manifest))
+                .hint("the next `devstack run` or `up` ends them as well")
+        }
         What::Strays { count, manifest } => {
             let count = text::count(*count, "stray lives", "strays live");
             let dir = manifest.parent().unwrap_or(manifest).display();

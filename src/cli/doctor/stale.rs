@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::place::{Stack, block_on};
-use crate::domain::{Fix, Life, Pid, ProcId, UnitName};
+use crate::domain::{Fix, Life, Pid, ProcId, UnitKind, UnitName};
+use crate::job;
 use crate::store::{Home, LifeRecord, Lock, StackDir, StackFile, read_records, remove_record};
 use crate::supervisor::{self, Standing};
 use crate::sys::cgroup::Remnant;
@@ -37,6 +38,8 @@ pub(super) enum What {
     Halted { who: String, pid: Pid },
     /// A keeper holds nothing and does not end.
     Hanging { unit: UnitName, pid: Pid, manifest: PathBuf },
+    /// Processes of a job whose `devstack run` was killed.
+    Job { unit: UnitName, processes: usize, manifest: PathBuf },
     /// Processes live outside of what runs, and may be swept.
     Strays { count: usize, manifest: PathBuf },
     /// Records of lives that are over, of this boot or of earlier ones.
@@ -62,6 +65,7 @@ pub(super) fn find(home: &Home, here: Option<(Stack, usize)>, cgroups: &[&Path],
         Ok(dirs) => dirs.iter().for_each(|dir| of_stack(home, dir, fix, &mut left)),
         Err(error) => left.push(unreadable(home.state(), error.to_string())),
     }
+    count_once(&mut left);
     let remnants: Vec<Remnant> = cgroups.iter().flat_map(|place| Remnant::find(place, YOUNG)).collect();
     if !remnants.is_empty() {
         let fix = mend(fix, || remnants.iter().try_for_each(Remnant::remove));
@@ -69,6 +73,23 @@ pub(super) fn find(home: &Home, here: Option<(Stack, usize)>, cgroups: &[&Path],
         left.push(Left { stack: "cgroups".to_owned(), what: What::Cgroups { dirs, fix } });
     }
     left
+}
+
+/// What a killed `devstack run` has left is no stray beside that.
+fn count_once(left: &mut Vec<Left>) {
+    let told: Vec<(String, usize)> = left
+        .iter()
+        .filter_map(|one| match &one.what {
+            What::Job { processes, .. } => Some((one.stack.clone(), *processes)),
+            _ => None,
+        })
+        .collect();
+    left.retain_mut(|one| {
+        let What::Strays { count, .. } = &mut one.what else { return true };
+        let of_jobs: usize = told.iter().filter(|(stack, _)| *stack == one.stack).map(|(_, many)| many).sum();
+        *count = count.saturating_sub(of_jobs);
+        *count > 0
+    });
 }
 
 fn unreadable(path: &Path, why: String) -> Left {
@@ -89,7 +110,10 @@ fn of_stack(home: &Home, dir: &StackDir, fix: bool, left: &mut Vec<Left>) {
     let mut tell = |what| left.push(Left { stack: file.name.to_string(), what });
     let holder = supervisor::holder(dir);
     let records = read_records(dir).unwrap_or_default();
-    for record in &records {
+    // A job's keeper is a command of its user: it may be stopped, and it waits for nobody.
+    let is_job = |record: &&LifeRecord| record.intent.plan.kind == UnitKind::Job;
+    jobs(dir, &file, fix, &mut tell);
+    for record in records.iter().filter(|record| !is_job(record)) {
         let unit = &record.intent.plan.name;
         match record.keeper.filter(|_| is_of_this_boot(record)).and_then(standing_of) {
             Some((pid, Keeper::Halted)) => tell(What::Halted { who: format!("the keeper of {unit}"), pid }),
@@ -109,6 +133,24 @@ fn of_stack(home: &Home, dir: &StackDir, fix: bool, left: &mut Vec<Left>) {
     unwatched(dir, &file, &records, fix, &mut tell);
 }
 
+/// What killed ones have left. Who was killed is known by his ticket: what is there of those who live is in order.
+fn jobs(dir: &StackDir, file: &StackFile, fix: bool, tell: &mut impl FnMut(What)) {
+    let left = job::leftovers(dir, &file.secret).unwrap_or_default();
+    let (living, over): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| one.processes > 0);
+    for one in living {
+        tell(What::Job { unit: one.unit, processes: one.processes, manifest: file.manifest.clone() });
+    }
+    if !over.is_empty() {
+        let fix = mend(fix, || {
+            for one in &over {
+                one.forget(dir);
+            }
+            Ok(())
+        });
+        tell(What::Records { count: over.len(), fix });
+    }
+}
+
 /// What there is of a stack without a supervisor.
 fn unwatched(
     dir: &StackDir,
@@ -122,7 +164,7 @@ fn unwatched(
     } else {
         None
     };
-    let services = || view.iter().flat_map(|view| &view.services);
+    let services = || view.iter().flat_map(|view| &view.services).filter(|unit| unit.kind != UnitKind::Job);
     let living: Vec<(UnitName, Life)> = services()
         .filter(|unit| !unit.processes.is_empty())
         .map(|unit| (unit.name.clone(), unit.life))
@@ -136,7 +178,8 @@ fn unwatched(
     let over = |record: &&LifeRecord| {
         let key = (record.intent.plan.name.clone(), record.intent.life);
         let path = dir.record(&key.0, key.1);
-        !is_of_this_boot(record) || (!living.contains(&key) && is_old(&path))
+        let is_job = record.intent.plan.kind == UnitKind::Job;
+        !is_job && (!is_of_this_boot(record) || !living.contains(&key) && is_old(&path))
     };
     let over: Vec<&LifeRecord> = records.iter().filter(over).collect();
     if !over.is_empty() {

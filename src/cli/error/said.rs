@@ -68,6 +68,11 @@ impl CliError {
                     .saw("held by", format!("{command}{}{age}", pid(number)))
                     .hint("wait for it, or end it with Ctrl-C where it runs")
             }
+            Self::Closing { job } => {
+                Problem::new("DS043", "another command is at work: the stack is being ended")
+                    .saw("job", format!("{job} has not begun"))
+                    .hint("run it again when `devstack down` is done")
+            }
             Self::AlreadyRunning { what, found } => {
                 Problem::new("DS050", format!("{what} is already running"))
                     .saw("found", found)
@@ -115,16 +120,7 @@ impl CliError {
             Self::NotPermitted { what, reason } => Problem::new("DS047", format!("not permitted: {what}"))
                 .saw("reason", reason)
                 .hint("run devstack as the user who owns it"),
-            Self::CommandNotFound { program, path } if path.is_empty() => {
-                Problem::new("DS022", format!("{program} was not found"))
-                    .saw("looked at", format!("{program}: there is no such file"))
-                    .hint("correct the command, or give --workdir")
-            }
-            Self::CommandNotFound { program, path } => {
-                Problem::new("DS022", format!("{program} was not found"))
-                    .saw("PATH", path)
-                    .hint(format!("install {program}, or correct the command"))
-            }
+            Self::CommandNotFound { program, path } => not_found(program, path),
             Self::NotExecutable { program, reason } => {
                 Problem::new("DS023", format!("{program} cannot be executed"))
                     .saw("reason", reason)
@@ -192,6 +188,19 @@ pub(super) fn not_up(report: &UpReport, dir: &str) -> Vec<Problem> {
         problems.push(problem.saw("not ready", names).hint("devstack status"));
     }
     problems
+}
+
+fn not_found(program: &str, path: &str) -> Problem {
+    if program.is_empty() {
+        return Problem::new("DS022", "the command is empty").hint("name the program behind --");
+    }
+    let what = Problem::new("DS022", format!("{program} was not found"));
+    if path.is_empty() {
+        what.saw("looked at", format!("{program}: there is no such file"))
+            .hint("correct the command, or give --workdir")
+    } else {
+        what.saw("PATH", path).hint(format!("install {program}, or correct the command"))
+    }
 }
 
 pub(super) fn no_place(places: u32, running: &[String]) -> Problem {
