@@ -18,6 +18,7 @@ mod monitor;
 mod parts;
 mod pitchfork;
 mod report;
+mod run;
 mod stack;
 
 use std::io::{self, Write};
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 type Trouble = Box<dyn std::error::Error>;
 
 const USAGE: &str = "usage: scripts/bench [PART]... [OPTION]...
-parts: up down ps memory idle monitor logs events crowd containers pitchfork (all of them where none is named)
+parts: up down ps memory idle monitor logs events crowd run containers pitchfork (all of them where none is named)
   --runs N        runs for each figure, 10 where nothing is said
   --seconds N     length of the idle phase, 60
   --bytes N       size of the log, 500000000
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Result<Wanted, String> {
-    const PARTS: [&str; 11] = [
+    const PARTS: [&str; 12] = [
         "up",
         "down",
         "ps",
@@ -89,6 +90,7 @@ fn read(arguments: &[String]) -> Result<Wanted, String> {
         "logs",
         "events",
         "crowd",
+        "run",
         "containers",
         "pitchfork",
     ];

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::look::{self, Watched};
 use crate::report::{Goal, Report, Row, ms};
 use crate::stack::{Place, Shape, Stack};
-use crate::{Trouble, Wanted, bare, containers, crowd, events, monitor, pitchfork, tell};
+use crate::{Trouble, Wanted, bare, containers, crowd, events, monitor, pitchfork, run, tell};
 
 const LINE: u64 = 100;
 
@@ -36,6 +36,9 @@ pub(crate) fn measure(wanted: &Wanted) -> Result<bool, Trouble> {
     }
     if wanted.part("crowd") {
         crowd::measure(wanted, &place, &mut report)?;
+    }
+    if wanted.part("run") {
+        run::measure(wanted, &place, &mut report)?;
     }
     if wanted.part("containers") {
         containers::measure(wanted, &place, &mut report)?;
