@@ -43,7 +43,7 @@ pub fn holders(ports: &[u16]) -> Vec<PortStatus> {
         let here: Vec<&Listener> = listeners.iter().filter(|one| one.port == *port).collect();
         let known = here.iter().find_map(|one| owners.get(&one.inode));
         let owner = here.first().map(|first| describe(known.copied(), first.uid));
-        PortStatus { port: *port, free: here.is_empty(), owner }
+        PortStatus { port: *port, free: here.is_empty(), owner, container: None }
     };
     ports.iter().map(status).collect()
 }
@@ -165,7 +165,7 @@ mod tests {
             let port = socket.local_addr().expect("it is bound").port();
             drop(socket);
             claim(port, &[me]) == Claim::Free
-                && holders(&[port]) == [PortStatus { port, free: true, owner: None }]
+                && holders(&[port]) == [PortStatus { port, free: true, owner: None, container: None }]
         };
         // Somebody else on this machine may be given the very same one.
         assert!((0..5).any(|_| is_free_again()));

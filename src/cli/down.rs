@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::args::{DownArgs, StopArgs};
 use super::exit::{CliError, Code};
-use super::place::{Place, Stack, block_on, caller, check_names};
+use super::place::{Place, Stack, block_on, caller, check_names, path};
 use super::reach::{self, Wake};
 use super::talk::{Ended, Hangup, Interrupts, Source, follow};
 use super::{budget, volumes};
@@ -126,7 +126,8 @@ pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliEr
     }
     let request = DownRequest { units, force: wish.force, grace: wish.timeout, strays: false };
     let verb = wish.verb.to_owned();
-    let call = DownCall { request, plan: loaded.map(|loaded| loaded.plan), caller: caller(), verb };
+    let plan = loaded.map(|loaded| loaded.plan);
+    let call = DownCall { request, plan, caller: caller(), verb, path: path() };
     let ended = block_on(end(stack, door, call, Verb::Down))??;
     match ended.reply {
         Reply::Down(report) => {
@@ -196,6 +197,7 @@ pub(super) async fn end(stack: Stack, door: &Door, call: DownCall, verb: Verb) -
         plan: None,
         caller: call.caller.clone(),
         verb: call.verb.clone(),
+        path: call.path.clone(),
     };
     let (asked, progress) = (ask(&stack, door, &call, verb).await?, Progress::new(door, verb));
     let ended = match asked {

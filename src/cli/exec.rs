@@ -13,7 +13,7 @@ use std::process::Command;
 use super::args::ExecArgs;
 use super::exit::{CliError, Code};
 use super::place::{Place, check_names};
-use crate::domain::{ContainerStep, ContainerTrouble, Failure, Mark, UnitName, UnitView};
+use crate::domain::{ContainerStep, ContainerTrouble, Failure, Mark, State, UnitName, UnitView};
 use crate::plan::{ContainerPlan, EngineKind, Plan, UnitPlan};
 use crate::show::Door;
 use crate::store::StackFile;
@@ -59,7 +59,7 @@ fn target(place: &Place, door: &Door, name: &UnitName) -> Result<Target, CliErro
         && let Some(unit) = stack.file.plan.as_ref().and_then(of)
     {
         let view = stack.view(door)?.services.into_iter().find(|unit| unit.name == *name);
-        if view.as_ref().is_some_and(|view| view.pid.is_some()) {
+        if view.as_ref().is_some_and(lives) {
             return Ok(Target { unit, stack: stack.file, view });
         }
     }
@@ -70,10 +70,15 @@ fn target(place: &Place, door: &Door, name: &UnitName) -> Result<Target, CliErro
     Ok(Target { unit, stack: StackFile::new(plan.stack, plan.manifest, secret), view: None })
 }
 
+/// Whether it was started, and by what is known of it still runs. A container does also where nobody stands for it any more.
+fn lives(view: &UnitView) -> bool {
+    view.pid.is_some() || (view.container.is_some() && matches!(view.state, State::Ready | State::Unhealthy))
+}
+
 fn runs(view: &UnitView) -> bool {
     let step =
         view.container.as_ref().and_then(|container| container.state.as_ref()).map(|state| &state.step);
-    view.pid.is_some() && step.is_none_or(|step| *step == ContainerStep::Running)
+    lives(view) && step.is_none_or(|step| *step == ContainerStep::Running)
 }
 
 fn in_process(unit: &UnitPlan, stack: &StackFile, args: &ExecArgs) -> Result<CliError, CliError> {

@@ -8,7 +8,7 @@ use super::exit::{CliError, Code};
 use super::logs::{self, LogsArgs, LogsError};
 use super::place::{Place, Stack};
 use crate::domain::WallTime;
-use crate::domain::{StackView, State, UnitKind, UnitName};
+use crate::domain::{StackView, State, UnitName};
 use crate::show::event::rfc3339;
 use crate::show::status::overall;
 use crate::show::{Door, json, ls, ps, status};
@@ -104,20 +104,16 @@ fn logs_error(error: LogsError) -> CliError {
     }
 }
 
-/// The view of the stack here; all at rest where it was never started.
+/// The view of the stack here. Of one whose state was never there, or was lost, the manifest says what may be seen.
 fn view(place: &Place, door: &Door) -> Result<StackView, CliError> {
-    let stack = place.find()?;
-    if let Some(stack) = stack.as_ref().filter(|stack| stack.file.plan.is_some()) {
+    let known = place.find()?;
+    if let Some(stack) = known.as_ref().filter(|stack| stack.file.plan.is_some()) {
         return stack.view(door);
     }
     let plan = place.load(door)?.plan;
-    let mut view = crate::supervisor::at_rest(&plan);
-    if let Some(stack) = stack {
-        // No service was ever started; jobs need none.
-        let lives = stack.view(door)?.services.into_iter().filter(|unit| unit.kind == UnitKind::Job);
-        view.services.extend(lives);
-    }
-    Ok(view)
+    let mut stack = known.map_or_else(|| place.unmade(&plan), Ok)?;
+    stack.planned = Some(plan);
+    stack.view(door)
 }
 
 fn named<'a>(view: &'a StackView, name: &UnitName) -> Result<&'a crate::domain::UnitView, CliError> {

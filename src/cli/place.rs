@@ -13,7 +13,7 @@ use crate::manifest;
 use crate::plan::{AutoPorts, Plan};
 use crate::show::{Door, Problem};
 use crate::store::{Home, HomeError, Lock, StackDir, StackFile, directory_at, is_private, read_records};
-use crate::supervisor::{self, Recalled, holder};
+use crate::supervisor::{self, holder};
 use crate::sys;
 
 /// A command needs no more: epoll, signals, a connection, the state.
@@ -33,6 +33,15 @@ pub(super) struct Stack {
     pub(super) dir: StackDir,
     /// What is on disk of it.
     pub(super) file: StackFile,
+    /// The manifest as it is now, where nothing else says what may be seen of it.
+    pub(super) planned: Option<Plan>,
+}
+
+impl Stack {
+    /// A stack with what is on disk of it.
+    pub(super) fn new(dir: StackDir, file: StackFile) -> Self {
+        Self { dir, file, planned: None }
+    }
 }
 
 impl Place {
@@ -71,17 +80,17 @@ impl Place {
         let plan = &loaded.plan;
         let dir = where_it_listens(self.home.open(&plan.manifest, &plan.stack).map_err(home_error)?);
         if let Some(file) = dir.read_stack().map_err(home_error)? {
-            return Ok(Stack { dir, file });
+            return Ok(Stack::new(dir, file));
         }
         // Several commands may be the first at once: the stack has one secret.
         let _making = Lock::take(&dir.start_lock())?;
         if let Some(file) = dir.read_stack().map_err(home_error)? {
-            return Ok(Stack { dir, file });
+            return Ok(Stack::new(dir, file));
         }
-        let mut file = StackFile::new(plan.stack.clone(), plan.manifest.clone(), self.secret(&plan.dir)?);
+        let mut file = self.new_file(plan.stack.clone(), &plan.manifest)?;
         file.auto_ports.clone_from(&loaded.auto_ports);
         dir.write_stack(&file).map_err(home_error)?;
-        Ok(Stack { dir, file })
+        Ok(Stack::new(dir, file))
     }
 
     /// A stack that is known only by what lives of it, made on disk so that its end can be recorded.
@@ -96,8 +105,8 @@ impl Place {
 
     /// The stack of this manifest as it would be made; nothing is on disk yet.
     pub(super) fn unmade(&self, plan: &Plan) -> Result<Stack, CliError> {
-        let file = StackFile::new(plan.stack.clone(), plan.manifest.clone(), self.secret(&plan.dir)?);
-        Ok(Stack { dir: self.home.unmade(&plan.manifest, plan.stack.as_str()), file })
+        let file = self.new_file(plan.stack.clone(), &plan.manifest)?;
+        Ok(Stack::new(self.home.unmade(&plan.manifest, plan.stack.as_str()), file))
     }
 
     /// The stack of this manifest, if it was ever used; its manifest may be broken, unreadable or gone.
@@ -118,7 +127,7 @@ impl Place {
     fn is_restored(&self, manifest: &Path) -> Result<bool, CliError> {
         let dir = self.home.unmade(manifest, "unknown");
         match supervisor::unreachable(&dir) {
-            Some(living) => Ok(block_on(supervisor::recall(&living.dir))? == Recalled::Reachable),
+            Some(living) => block_on(supervisor::restored(&living)),
             None => Ok(false),
         }
     }
@@ -128,7 +137,7 @@ impl Place {
         let Some(dir) = self.home.find(manifest).map_err(home_error)? else { return Ok(None) };
         let dir = where_it_listens(dir);
         match dir.read_stack() {
-            Ok(Some(file)) => return Ok(Some(Stack { dir, file })),
+            Ok(Some(file)) => return Ok(Some(Stack::new(dir, file))),
             // What cannot be read is damaged: no reason to keep processes alive.
             Ok(None) | Err(HomeError::Io { .. }) => {}
             Err(error) => return Err(home_error(error)),
@@ -138,9 +147,8 @@ impl Place {
         }
         // Damaged: what the records of its lives and its processes themselves tell is enough to see and to end it.
         let unnamed = || CliError::Bug(format!("{} names no stack", dir.state.display()));
-        let secret = self.secret(manifest.parent().unwrap_or(manifest))?;
-        let file = StackFile::new(dir.name().ok_or_else(unnamed)?, manifest.to_owned(), secret);
-        Ok(Some(Stack { dir, file }))
+        let file = self.new_file(dir.name().ok_or_else(unnamed)?, manifest)?;
+        Ok(Some(Stack::new(dir, file)))
     }
 
     /// Refuses an `up` beside processes of this stack that it could not take over: a second one of each would follow.
@@ -170,12 +178,15 @@ impl Place {
         }
     }
 
-    /// The secret of a stack that nothing is known of: what lives of it has it, else it is new.
-    fn secret(&self, dir: &Path) -> Result<Mark, CliError> {
-        match lost_secret(dir, &self.secrets()?) {
-            Some(secret) => Ok(secret),
-            None => Ok(Mark::from_random(sys::random_bytes()?)),
-        }
+    /// A stack that nothing is known of: what lives of it has its secret, else that is new.
+    fn new_file(&self, name: StackName, manifest: &Path) -> Result<StackFile, CliError> {
+        let lost = lost_secret(manifest.parent().unwrap_or(manifest), &self.secrets()?);
+        let recovered = lost.is_some();
+        let secret = match lost {
+            Some(secret) => secret,
+            None => Mark::from_random(sys::random_bytes()?),
+        };
+        Ok(StackFile { recovered, ..StackFile::new(name, manifest.to_owned(), secret) })
     }
 
     fn secrets(&self) -> Result<Vec<Mark>, CliError> {
@@ -218,7 +229,7 @@ impl Place {
     /// Every stack of this user.
     pub(super) fn all(&self) -> Result<Vec<Stack>, CliError> {
         let dirs = self.home.all().map_err(home_error)?.into_iter();
-        Ok(dirs.filter_map(|dir| dir.read_stack().ok().flatten().map(|file| Stack { dir, file })).collect())
+        Ok(dirs.filter_map(|dir| dir.read_stack().ok().flatten().map(|file| Stack::new(dir, file))).collect())
     }
 
     fn load_error(&self, error: LoadError, door: Option<&Door>) -> CliError {
@@ -256,14 +267,15 @@ impl Stack {
                 | ClientError::Broken(_)
                 | ClientError::CutOff
                 | ClientError::Refused(503, _),
-            ) => Ok(block_on(supervisor::look(&self.dir, &self.file))??),
+            ) => Ok(block_on(supervisor::look(&self.dir, &self.file, self.planned.as_ref()))??),
             Err(ClientError::Silent) => {
                 door.say(&reach::silence(&self.dir));
-                Ok(block_on(supervisor::look(&self.dir, &self.file))??)
+                Ok(block_on(supervisor::look(&self.dir, &self.file, self.planned.as_ref()))??)
             }
             Err(error) => Err(self.client_error(error)),
         };
-        let secrets = self.file.plan.as_ref().map(|plan| plan.secrets.clone()).unwrap_or_default();
+        let plan = self.file.plan.as_ref().or(self.planned.as_ref());
+        let secrets = plan.map(|plan| plan.secrets.clone()).unwrap_or_default();
         view.map(|view| secrets.hide_in(view))
     }
 
@@ -365,6 +377,11 @@ pub(super) fn caller() -> Vec<ProcId> {
     let mut all = sys::proc::ancestors(own.pid.get());
     all.push(own);
     all
+}
+
+/// The `PATH` of this command, as far as it is text.
+pub(super) fn path() -> String {
+    std::env::var("PATH").unwrap_or_default()
 }
 
 /// All units of a plan by name.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::args::SweepArgs;
 use super::down::end;
 use super::exit::{CliError, Code};
-use super::place::{Place, Stack, block_on, caller};
+use super::place::{Place, Stack, block_on, caller, path};
 use crate::control::DownCall;
 use crate::domain::{DownReport, Ended, Fate, ProcId, SweepReport, SweepRow, Trace};
 use crate::machine::{DownRequest, Reply};
@@ -159,8 +159,8 @@ impl Target {
         let ask = |beside: bool| {
             let units = beside.then(Vec::new);
             let request = DownRequest { units, force: args.force, grace: args.timeout, strays: beside };
-            let call =
-                DownCall { request, plan: self.plan.clone(), caller: caller(), verb: "sweep".to_owned() };
+            let (plan, verb) = (self.plan.clone(), "sweep".to_owned());
+            let call = DownCall { request, plan, caller: caller(), verb, path: path() };
             block_on(end(stack.clone(), door, call, Verb::Sweep))?
         };
         let ended = match ask(self.outlook.runs && self.whose == Whose::Strays) {

@@ -1,4 +1,4 @@
-//! `wait`: returns when services are in a state, told by the supervisor's events.
+//! `wait`: returns when services are in a state, told by the supervisor's events; without one, as ledger and kernel show it.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use super::exit::{CliError, Code};
 use super::place::{Place, Stack, block_on};
 use super::reach::{self, Wake};
 use super::talk::take_in;
-use crate::control::{Client, ClientError, Told};
+use crate::control::{Client, ClientError, Lines, Told};
 use crate::domain::{Health, State, UnitName, UnitView};
 use crate::show::Door;
+use crate::supervisor;
 
 /// What one unit's state means for the goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,46 +40,71 @@ pub(super) fn run(place: &Place, door: &Door, args: &WaitArgs) -> Result<Code, C
 }
 
 async fn watch(stack: &Stack, door: &Door, args: &WaitArgs) -> Result<Code, CliError> {
-    let not_running = || match args.goal {
-        Goal::Stopped => Ok(Code::Done),
-        Goal::Ready | Goal::Healthy | Goal::Completed => {
-            Err(CliError::NotRunning { what: stack.file.name.to_string() })
+    loop {
+        let asked = reach::answer(stack, door, Wake::No, async {
+            Client::connect(&stack.dir.socket()).await?.watch("/v1/watch").await
+        });
+        match asked.await {
+            Ok(lines) => {
+                if let Some(code) = told(stack, args, lines).await? {
+                    return Ok(code);
+                }
+            }
+            Err(ClientError::Absent) => {}
+            Err(error) => return Err(stack.client_error(error)),
         }
-    };
-    let asked = reach::answer(stack, door, Wake::No, async {
-        Client::connect(&stack.dir.socket()).await?.watch("/v1/watch").await
-    });
-    let mut lines = match asked.await {
-        Ok(lines) => lines,
-        Err(ClientError::Absent) => return not_running(),
-        Err(error) => return Err(stack.client_error(error)),
-    };
+        // Nobody tells: what runs is seen as `ps` sees it. Whoever takes it over meanwhile is asked.
+        let units = supervisor::look(&stack.dir, &stack.file, None).await?.services;
+        if units.iter().all(|unit| unit.processes.is_empty()) {
+            return match args.goal {
+                Goal::Stopped => Ok(Code::Done),
+                Goal::Ready | Goal::Healthy | Goal::Completed => {
+                    Err(CliError::NotRunning { what: stack.file.name.to_string() })
+                }
+            };
+        }
+        if let Some(code) = judge(&units, args, unwatched)? {
+            return Ok(code);
+        }
+        tokio::time::sleep(reach::LOOK).await;
+    }
+}
+
+/// What the supervisor tells, until it comes to something; nothing where it ends before that, as it does with its stack.
+async fn told(stack: &Stack, args: &WaitArgs, mut lines: Lines) -> Result<Option<Code>, CliError> {
     let mut units: Vec<UnitView> = Vec::new();
     loop {
         match lines.next().await {
             Ok(Some(Told::Changed { units: changed })) => take_in(&mut units, changed),
             Ok(Some(Told::Accepted { .. } | Told::Reply(_))) => continue,
-            // The supervisor ends when its stack has ended.
-            Ok(None) => return not_running(),
+            Ok(None) => return Ok(None),
             Err(error) => return Err(stack.client_error(error)),
         }
-        if let Some(unknown) = args.services.iter().find(|name| units.iter().all(|unit| unit.name != **name))
-        {
-            let known = units.iter().map(|unit| unit.name.clone()).collect();
-            return Err(CliError::NoSuchService { name: unknown.to_string(), known });
-        }
-        let waited = || units.iter().filter(|unit| meant(unit, args));
-        if let Some(lost) = waited().find(|unit| progress(unit, args.goal) == Progress::Never) {
-            return Err(CliError::WaitFailed {
-                unit: lost.name.clone(),
-                wanted: args.goal.word(),
-                state: lost.state.word().to_owned(),
-            });
-        }
-        if waited().all(|unit| progress(unit, args.goal) == Progress::Reached) {
-            return Ok(Code::Done);
+        if let Some(code) = judge(&units, args, progress)? {
+            return Ok(Some(code));
         }
     }
+}
+
+/// What these units come to: nothing yet, done, or what cannot come.
+fn judge(
+    units: &[UnitView],
+    args: &WaitArgs,
+    progress: fn(&UnitView, Goal) -> Progress,
+) -> Result<Option<Code>, CliError> {
+    if let Some(unknown) = args.services.iter().find(|name| units.iter().all(|unit| unit.name != **name)) {
+        let known = units.iter().map(|unit| unit.name.clone()).collect();
+        return Err(CliError::NoSuchService { name: unknown.to_string(), known });
+    }
+    let waited = || units.iter().filter(|unit| meant(unit, args));
+    if let Some(lost) = waited().find(|unit| progress(unit, args.goal) == Progress::Never) {
+        return Err(CliError::WaitFailed {
+            unit: lost.name.clone(),
+            wanted: args.goal.word(),
+            state: lost.state.word().to_owned(),
+        });
+    }
+    Ok(waited().all(|unit| progress(unit, args.goal) == Progress::Reached).then_some(Code::Done))
 }
 
 /// Without names: all that the last `up` wanted.
@@ -108,11 +134,21 @@ fn progress(unit: &UnitView, goal: Goal) -> Progress {
     }
 }
 
+/// Without a supervisor: nobody asks a service how it is.
+fn unwatched(unit: &UnitView, goal: Goal) -> Progress {
+    match (goal, unit.health) {
+        (Goal::Healthy, Health::Unknown) if unit.state == State::Ready => Progress::Never,
+        _ => progress(unit, goal),
+    }
+}
+
 async fn timed_out(stack: &Stack, args: &WaitArgs, limit: Duration) -> CliError {
     let mut waiting = Vec::new();
-    if let Ok(mut client) = Client::connect(&stack.dir.socket()).await
-        && let Ok(view) = client.get::<crate::domain::StackView>("/v1/stack").await
-    {
+    let view = match Client::connect(&stack.dir.socket()).await {
+        Ok(mut client) => client.get::<crate::domain::StackView>("/v1/stack").await.ok(),
+        Err(_) => supervisor::look(&stack.dir, &stack.file, None).await.ok(),
+    };
+    if let Some(view) = view {
         let late = view.services.iter().filter(|unit| meant(unit, args));
         let late = late.filter(|unit| progress(unit, args.goal) != Progress::Reached);
         waiting = late.map(|unit| format!("{} ({})", unit.name, unit.state.word())).collect();

@@ -55,6 +55,9 @@ pub struct DownCall {
     /// The verb of its command line, for the journal.
     #[serde(default)]
     pub verb: String,
+    /// Its `PATH`: an engine's command may be there, and nowhere in the supervisor's own.
+    #[serde(default)]
+    pub path: String,
 }
 
 /// Take a request back.

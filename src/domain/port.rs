@@ -47,4 +47,7 @@ pub struct PortStatus {
     pub free: bool,
     /// Who listens, where it is not free.
     pub owner: Option<PortHolder>,
+    /// The container for which it listens, where an engine named one.
+    #[serde(default)]
+    pub container: Option<String>,
 }

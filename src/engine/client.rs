@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ const OUTPUT: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Client {
     program: EngineKind,
+    path: Option<PathBuf>,
     context: Option<String>,
     environment: BTreeMap<OsString, OsString>,
     patience: Duration,
@@ -36,7 +38,7 @@ impl Client {
     /// The engine that this command leads to, as it is set up here.
     #[must_use]
     pub fn new(program: EngineKind) -> Self {
-        Self { program, context: None, environment: BTreeMap::new(), patience: PATIENCE }
+        Self { program, path: None, context: None, environment: BTreeMap::new(), patience: PATIENCE }
     }
 
     /// The engine of a planned container.
@@ -47,6 +49,13 @@ impl Client {
             Some(context) => client.context(context),
             None => client,
         }
+    }
+
+    /// The command itself, where it is not looked for in the `PATH` of this process.
+    #[must_use]
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
+        self
     }
 
     /// A context of docker, or a connection of podman.
@@ -73,7 +82,8 @@ impl Client {
 
     /// The command with these words. A Ctrl-C at the terminal does not reach it (see [`Running`]).
     pub(super) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.program.command());
+        let program = self.path.as_deref().unwrap_or_else(|| Path::new(self.program.command()));
+        let mut command = Command::new(program);
         command.args(self.leading()).args(words).env("DOCKER_CLI_HINTS", "false");
         for (name, value) in &self.environment {
             if value.is_empty() {

@@ -38,6 +38,12 @@ pub fn of_owner(owner: &str) -> String {
     format!("{OWNER}={owner}")
 }
 
+/// What all that was made for a manifest with this hash carries, whoever made it.
+#[must_use]
+pub fn of_stack(hash: &str) -> String {
+    format!("{STACK}={hash}")
+}
+
 /// Whether what carries these labels was made for this service of this owner, in whatever life.
 #[must_use]
 pub fn is_of(labels: &BTreeMap<String, String>, owner: &str, service: &str) -> bool {

@@ -4,7 +4,7 @@ use super::error::{self, Problem};
 use super::paint::{Paint, Tone};
 use super::table::{Align, Cell, Table};
 use super::{container, text};
-use crate::domain::{DownReport, Ended, EndedUnit, Exit, StackView, Survivor};
+use crate::domain::{DownReport, Ended, EndedUnit, Exit, PortStatus, StackView, Survivor};
 
 const UNPROVEN: &str = "nothing proves that all is gone";
 
@@ -73,7 +73,7 @@ pub fn problem(report: &DownReport) -> Option<Problem> {
     let ports = report.ports.iter().filter(|port| !port.free);
     let mut problem = Problem::new("DS048", what)
         .saw_lines("left", report.survivors.iter().map(left))
-        .saw_lines("held", ports.map(|port| format!("{} by {}", port.port, owner(port.owner.as_ref()))));
+        .saw_lines("held", ports.map(|port| format!("{} by {}", port.port, owner(port))));
     if unproven {
         problem = problem.saw("seen", "no survivor and no held port, but not every look was possible");
     }
@@ -156,7 +156,7 @@ fn rows(paint: &Paint, report: &DownReport) -> String {
         table.row(row(bad, label, what, String::new()));
     }
     for port in report.ports.iter().filter(|port| !port.free) {
-        let what = format!("held by {}", owner(port.owner.as_ref()));
+        let what = format!("held by {}", owner(port));
         table.row(row(bad, &format!("port {}", port.port), what, String::new()));
     }
     table.render(paint)
@@ -261,8 +261,12 @@ fn left(survivor: &Survivor) -> String {
     format!("pid {}{of}, user {user}: {reason} (evidence: {evidence}): {command}", process.pid)
 }
 
-fn owner(holder: Option<&crate::domain::PortHolder>) -> String {
-    holder.map_or_else(|| "a process that this user may not see".to_owned(), error::holder)
+/// Who holds a port: the container, where an engine's proxy only stands for it.
+fn owner(port: &PortStatus) -> String {
+    if let Some(name) = &port.container {
+        return format!("container {name}, which publishes it");
+    }
+    port.owner.as_ref().map_or_else(|| "a process that this user may not see".to_owned(), error::holder)
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {

@@ -379,6 +379,8 @@ struct PortDoc<'a> {
     port: u16,
     free: bool,
     owner: Option<OwnerDoc<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -407,7 +409,8 @@ impl<'a> PortDoc<'a> {
             age_ms: owner.age_ms,
             stack: owner.stack.as_ref().map(|(name, dir)| OwnerStackDoc { name, dir }),
         });
-        Self { port: status.port, free: status.free, owner }
+        let container = status.container.as_deref();
+        Self { port: status.port, free: status.free, owner, container }
     }
 }
 

@@ -28,11 +28,24 @@ pub fn overall(view: &StackView) -> Overall {
     let over = view.supervisor.is_none() || !failed;
     if !view.services.iter().any(lives) && view.strays.is_empty() && over {
         Overall::NotRunning
-    } else if view.services.iter().all(good) && view.strays.is_empty() {
+    } else if view.services.iter().all(good) && view.strays.is_empty() && unheld(view).is_none() {
         Overall::Ready
     } else {
         Overall::Degraded
     }
+}
+
+/// What runs and is not held any more, and what mends that.
+fn unheld(view: &StackView) -> Option<&'static str> {
+    let lives = |unit: &&UnitView| !unit.processes.is_empty();
+    let (jobs, services): (Vec<_>, Vec<_>) =
+        view.services.iter().filter(lives).partition(|unit| unit.kind == UnitKind::Job);
+    if view.supervisor.is_none() && !services.is_empty() {
+        // Neither health, restarts nor limits.
+        return Some("nobody watches what runs: devstack up does again");
+    }
+    // Only of one that is not held there is something to say.
+    jobs.iter().any(|job| job.note.is_some()).then_some("a job is not held: devstack down ends it")
 }
 
 /// One row for each unit and a line that sums up.
@@ -139,6 +152,7 @@ fn summary(paint: &Paint, view: &StackView) -> String {
     if number > 0 {
         parts.push(format!("{}, {}", text::count(number, "process", "processes"), text::bytes(memory)));
     }
+    parts.extend(unheld(view).map(|what| paint.tone(Tone::Warn, what)));
     if !view.strays.is_empty() {
         parts.push(paint.tone(Tone::Warn, &text::count(view.strays.len(), "stray", "strays")));
     }

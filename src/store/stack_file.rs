@@ -35,6 +35,9 @@ pub struct StackFile {
     /// The plan of the last `up`.
     #[serde(default)]
     pub plan: Option<Plan>,
+    /// Its secret was found with what lives of it: the rest of what was known is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovered: bool,
     /// The manifest's directory itself, whatever it is called: known again where it was moved, and missed where another
     /// was put in its place.
     #[serde(default)]
@@ -69,6 +72,7 @@ impl StackFile {
             auto_ports: AutoPorts::new(),
             lives: BTreeMap::new(),
             plan: None,
+            recovered: false,
         }
     }
 

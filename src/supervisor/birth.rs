@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::containers::{EngineAt, leading, note_engine};
+use super::engines::{EngineAt, leading, note_engine};
 use super::limits::own_ceiling;
 use super::nursery::{self, Nursery};
 use crate::cage;

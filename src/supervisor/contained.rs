@@ -8,11 +8,12 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::birth;
-use super::containers::{self, EngineAt, Search, end_unit, engines, is_done, state_of};
+use super::containers::{self, Search, end_unit, is_done, name_publishers, stands_for_one, state_of};
+use super::engines::{EngineAt, Record, engines, suspected};
 use super::life::{Fact, Held, Key};
 use super::performer::Performer;
 use crate::cage::{self, StackFacts};
-use crate::domain::{ContainerState, ContainerTrouble, Failure, Life, PortHolder, PortStatus, UnitName};
+use crate::domain::{ContainerState, ContainerTrouble, Failure, Life, PortHolder, UnitName};
 use crate::engine::{Engine as _, label};
 use crate::health;
 use crate::machine::{Event, Target};
@@ -167,29 +168,58 @@ impl Performer {
     pub(super) fn verify_all(&self, facts: &StackFacts, units: Option<Vec<UnitName>>, ports: Vec<u16>) {
         // A sweep is no business of engines: what runs in containers is theirs.
         let sweep = units.as_ref().is_some_and(Vec::is_empty);
-        let engines = if sweep { Vec::new() } else { engines(&self.dir) };
+        let record = Record::of(&self.dir, &self.stack);
+        let engines = if sweep { Vec::new() } else { self.engines_to_ask(record) };
+        let (tell, facts) = (self.facts.clone(), facts.clone());
         if engines.is_empty() {
-            let (survivors, ports) = cage::verify(facts, units.as_deref(), &ports);
-            return self.tell(Event::Verified { survivors, ports, containers: None });
+            let (survivors, mut ports) = cage::verify(&facts, units.as_deref(), &ports);
+            // The stack has no container, but somebody's may hold its port.
+            let publishers =
+                if ports.iter().any(stands_for_one) { self.engines_to_ask(Record::None) } else { Vec::new() };
+            if publishers.is_empty() {
+                return self.tell(Event::Verified { survivors, ports, containers: None });
+            }
+            spawn_local(async move {
+                name_publishers(&publishers, &mut ports).await;
+                let _ = tell.send(Fact::Event(Event::Verified { survivors, ports, containers: None }));
+            });
+            return;
         }
         let (dir, owner) = (self.dir.clone(), label::owner(&self.stack.secret));
-        let (tell, facts) = (self.facts.clone(), facts.clone());
         spawn_local(async move {
-            let search = Search { dir, owner, engines, units };
+            let search = Search { dir, owner, engines, record, units };
             let proof = search.prove().await;
             let (survivors, mut status) = cage::verify(&facts, search.units.as_deref(), &ports);
             let begun = Instant::now();
-            while proof.is_clean() && status.iter().any(is_leaving) && begun.elapsed() < PROXY {
+            while proof.is_clean() && status.iter().any(stands_for_one) && begun.elapsed() < PROXY {
                 // One that stands for a stranger's container stays.
-                if begun.elapsed() > SOON && search.is_published(&status).await {
-                    break;
+                if begun.elapsed() > SOON {
+                    name_publishers(&search.engines, &mut status).await;
+                    if status.iter().any(|port| port.container.is_some()) {
+                        break;
+                    }
                 }
                 sleep(PAUSE).await;
                 status = cage::holders(&ports);
             }
+            name_publishers(&search.engines, &mut status).await;
             let containers = Some(Box::new(proof));
             let _ = tell.send(Fact::Event(Event::Verified { survivors, ports: status, containers }));
         });
+    }
+
+    /// The engines that may hold something of the stack, as far as anybody can tell.
+    fn engines_to_ask(&self, record: Record) -> Vec<EngineAt> {
+        let own: BTreeMap<String, String>;
+        let base = if self.base.is_empty() {
+            own = std::env::vars().collect();
+            &own
+        } else {
+            &self.base
+        };
+        let planned = self.stack.plan.iter().flat_map(|plan| &plan.units);
+        let found = suspected(&self.dir, record, planned.chain(&self.brought), base);
+        found.into_iter().map(|engine| engine.found_by(&self.path)).collect()
     }
 
     /// Why a port is taken, where an engine holds it for a container: by which one.
@@ -221,9 +251,4 @@ impl Performer {
     pub(super) fn is_for_a_container(&self, holder: &PortHolder) -> bool {
         cage::is_engines(holder) && !engines(&self.dir).is_empty()
     }
-}
-
-/// A port that an engine's proxy holds, which was for a container that is gone.
-fn is_leaving(status: &PortStatus) -> bool {
-    !status.free && status.owner.as_ref().is_some_and(cage::is_engines)
 }

@@ -17,6 +17,7 @@ use super::recall::is_served;
 use crate::control::{self, Answers, Call, DownCall, Peer, Views};
 use crate::domain::StackView;
 use crate::machine::Reply;
+use crate::plan::Plan;
 use crate::store::{Lock, StackDir, StackFile};
 use crate::sys;
 
@@ -102,7 +103,7 @@ pub async fn down<T>(
     result
 }
 
-/// The stack as ledger and kernel show it, without a supervisor.
-pub async fn look(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
-    super::look::from_ledger(dir, stack).await
+/// The stack as ledger and kernel show it, without a supervisor. `planned`: the manifest, where the stack has no plan.
+pub async fn look(dir: &StackDir, stack: &StackFile, planned: Option<&Plan>) -> io::Result<StackView> {
+    super::look::from_ledger(dir, stack, planned).await
 }

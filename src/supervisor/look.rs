@@ -5,11 +5,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::containers::{EngineAt, engines};
+use super::containers::NOBODYS;
+use super::engines::{EngineAt, Record, suspected};
 use super::life::{Held, Key};
 use crate::cage::{self, Cage, Depth, Member, World};
 use crate::domain::{
-    ContainerState, ContainerStep, Health, Life, Mark, Pid, ProcessView, StackView, State, UnitKind,
+    ContainerState, ContainerStep, Exit, Health, Life, Mark, Pid, ProcessView, StackView, State, UnitKind,
     UnitView, WallTime,
 };
 use crate::engine::{Container, Engine as _, Status, label};
@@ -76,11 +77,15 @@ fn contained(held: &Held, world: &mut World) -> Vec<ProcessView> {
 }
 
 /// The stack as ledger and kernel show it, for commands that find no supervisor.
-pub(super) async fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result<StackView> {
+pub(super) async fn from_ledger(
+    dir: &StackDir,
+    stack: &StackFile,
+    planned: Option<&Plan>,
+) -> io::Result<StackView> {
+    let units = || stack.plan.as_ref().or(planned).into_iter().flat_map(|plan| &plan.units);
     let boot = sys::clock::boot_id()?;
     let mut world = World::new();
-    let mut services: Vec<UnitView> =
-        stack.plan.iter().flat_map(|plan| &plan.units).map(|unit| unit_at_rest(unit, Life(0))).collect();
+    let mut services: Vec<UnitView> = units().map(|unit| unit_at_rest(unit, Life(0))).collect();
     for ended in dir.read_last_view().into_iter().flat_map(|view| view.services) {
         // How it failed stays known until the next supervisor.
         if ended.state == State::Failed
@@ -103,14 +108,19 @@ pub(super) async fn from_ledger(dir: &StackDir, stack: &StackFile) -> io::Result
         if holder.is_some() { "its supervisor does not answer" } else { "its supervisor is not running" };
     let records = read_records(dir)?;
     let mut warnings: Vec<String> = records.iter().filter_map(LifeRecord::warning).collect();
-    for record in records.into_iter().filter(|record| record.intent.boot == boot && !record.emptied) {
-        let Some(view) = of_record(dir, &record, &stack.secret, why, &mut world) else { continue };
+    for record in records.into_iter().filter(|record| record.intent.boot == boot) {
+        let lives = (!record.emptied).then(|| of_record(dir, &record, &stack.secret, why, &mut world));
+        let Some(view) = lives.flatten().or_else(|| unnoticed(&record, why)) else { continue };
         match services.iter_mut().find(|service| service.name == view.name) {
-            Some(service) => *service = view,
+            Some(service) if service.life <= view.life || service.processes.is_empty() => *service = view,
+            Some(_) => {}
             None => services.push(view),
         }
     }
-    let unwatched = Unwatched { dir, owner: label::owner(&stack.secret), why };
+    let record = Record::of(dir, stack);
+    let mut engines = suspected(dir, record, units(), &std::env::vars().collect());
+    engines.retain(|engine| record != Record::Kept || engine.may_hold());
+    let unwatched = Unwatched { dir, owner: label::owner(&stack.secret), why, engines, record };
     unwatched.fill(&mut services, &mut world, &mut warnings).await;
     let dir = stack.dir().to_string_lossy().into_owned();
     let supervisor = holder.map(|holder| holder.id.pid.get());
@@ -162,17 +172,30 @@ struct Unwatched<'a> {
     dir: &'a StackDir,
     owner: String,
     why: &'a str,
+    engines: Vec<EngineAt>,
+    record: Record,
 }
 
 impl Unwatched<'_> {
     /// Puts what runs in a container under its unit: below the process that stands for it, or alone where that was killed.
     async fn fill(&self, units: &mut [UnitView], world: &mut World, warnings: &mut Vec<String>) {
-        for engine in engines(self.dir).into_iter().filter(EngineAt::may_hold) {
-            match engine.client().patience(ENGINE_PATIENCE).labelled(&label::of_owner(&self.owner)).await {
+        let owned = label::of_owner(&self.owner);
+        for engine in &self.engines {
+            let client = engine.client().patience(ENGINE_PATIENCE);
+            match client.labelled(&owned).await {
                 Ok(found) => found.iter().for_each(|container| self.put(container, units, world)),
+                // Nothing was ever started, as far as anybody knows: an engine need not be there.
+                Err(_) if self.record == Record::None => continue,
                 Err(trouble) => {
                     warnings.push(format!("its containers are not shown: {}: {trouble}", engine.command()));
+                    continue;
                 }
+            }
+            if self.record == Record::None
+                && let Ok(found) = client.labelled(&label::of_stack(&self.dir.hash)).await
+            {
+                let named = found.iter().filter(|one| one.labels.get(label::OWNER) != Some(&self.owner));
+                warnings.extend(named.map(|one| format!("container {}: {NOBODYS}", one.name)));
             }
         }
     }
@@ -281,6 +304,20 @@ pub fn at_rest(plan: &Plan) -> StackView {
         warnings: Vec::new(),
         alerts: Vec::new(),
     }
+}
+
+/// A life that ended while nobody was there to tell, and that nobody had ended.
+fn unnoticed(record: &LifeRecord, why: &str) -> Option<UnitView> {
+    let intent = &record.intent;
+    if record.ending || record.leader.is_none() || intent.plan.kind == UnitKind::Job {
+        return None;
+    }
+    let mut view = unit_at_rest(&intent.plan, intent.life);
+    let done = intent.plan.kind == UnitKind::Task && record.exit.is_some_and(Exit::is_success);
+    view.state = if done { State::Completed } else { State::Failed };
+    view.note = (!done).then(|| format!("it has ended, {why}"));
+    view.exit = record.exit;
+    Some(view)
 }
 
 fn unit_at_rest(plan: &UnitPlan, life: Life) -> UnitView {

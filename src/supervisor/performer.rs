@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::birth;
 use super::containers::forget_life;
+use super::engines::begin_record;
 use super::keepers::{self, Leaving};
 use super::life::{Fact, Held, Key, Lives, converse};
 use super::nursery::Nursery;
@@ -60,6 +61,10 @@ pub(super) struct Performer {
     pub(super) warnings: Vec<String>,
     pub(super) ports: Rc<Ports>,
     pub(super) base: BTreeMap<String, String>,
+    /// The `PATH` of the last caller that ends the stack: an engine's command may be there.
+    pub(super) path: String,
+    /// Services in containers that it has brought with its manifest.
+    pub(super) brought: Vec<UnitPlan>,
     pub(super) nursery: Option<Nursery>,
     births: VecDeque<(Arc<UnitPlan>, Life)>,
     /// Whole looks, shared by all lives without a keeper.
@@ -110,6 +115,8 @@ impl Performer {
             warnings: Vec::new(),
             ports: Rc::new(Ports::default()),
             base: BTreeMap::new(),
+            path: String::new(),
+            brought: Vec::new(),
             nursery: None,
             births: VecDeque::new(),
             looks: RefCell::default(),
@@ -138,10 +145,13 @@ impl Performer {
         stack.auto_ports = std::mem::take(&mut call.auto_ports);
         stack.plan = Some((*call.request.plan).clone());
         stack.checkout = directory_at(&call.request.plan.dir);
+        let base: BTreeMap<String, String> = std::mem::take(&mut call.environment).into_iter().collect();
+        let before = self.stack.plan.iter().flat_map(|plan| &plan.units);
+        begin_record(&self.dir, &self.stack, before.chain(&call.request.plan.units), &base)?;
         self.dir.write_stack(&stack)?;
         here(KillPoint::PlanWritten);
         self.stack = stack;
-        self.base = std::mem::take(&mut call.environment).into_iter().collect();
+        self.base = base;
         self.spared = call.caller.drain(..).collect();
         self.sweep = call.request.plan.sweep.clone();
         self.ports_declared = ports_of(&call.request.plan);
@@ -155,7 +165,15 @@ impl Performer {
     /// A client that ends the stack brings the manifest as it is now, and itself: it must survive its own `down`.
     pub(super) fn learn_end(&mut self, call: &mut DownCall) {
         self.spared = call.caller.drain(..).collect();
+        self.path = std::mem::take(&mut call.path);
+        // A life is proof enough that an engine was used, whatever became of the record.
+        let lives = self.lives.borrow();
+        let contained = lives.values().filter(|held| held.plan.container.is_some());
+        self.brought = contained.map(|held| (*held.plan).clone()).collect();
+        self.stack.recovered |= !self.brought.is_empty();
+        drop(lives);
         if let Some(plan) = call.plan.take() {
+            self.brought.extend(plan.units.iter().filter(|unit| unit.container.is_some()).cloned());
             self.named.extend(plan.units.iter().map(|unit| unit.name.clone()));
             self.ports_declared.extend(ports_of(&plan));
             self.sweep = plan.sweep;

@@ -1,7 +1,9 @@
 //! A supervisor that lives and cannot be reached: its socket was swept away, its lock removed. It is found by what the
 //! kernel shows of it, and called back.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -94,6 +96,30 @@ pub async fn recall(dir: &StackDir) -> Recalled {
             return Recalled::Reachable;
         }
     }
+}
+
+/// Sees to it that a supervisor that lives can be reached, and that what is known of its stack can be read: one whose state
+/// was removed writes it anew, also where its socket was left.
+pub async fn restored(living: &Holder) -> bool {
+    let dir = &living.dir;
+    let is_there = || dir.read_stack().is_ok_and(|stack| stack.is_some());
+    if is_there() {
+        return recall(dir).await == Recalled::Reachable;
+    }
+    // Its socket is made anew as the last: whoever met the old one would be lost with it.
+    let socket = || fs::symlink_metadata(dir.socket()).ok().map(|meta| (meta.dev(), meta.ino()));
+    let before = socket();
+    if living.send(HANGUP).is_err() {
+        return false;
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < ANSWER {
+        if is_there() && socket().is_some_and(|now| Some(now) != before) {
+            return is_served(&dir.socket()).await;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    false
 }
 
 /// Whether somebody listens on a socket.

@@ -10,6 +10,7 @@ mod crash;
 #[expect(dead_code, reason = "it is shared with other tests, which use all of it")]
 mod engine;
 mod life;
+mod lost;
 mod podman;
 mod stack;
 mod trouble;

@@ -27,7 +27,7 @@ fn a_container_that_nobody_stands_for_is_shown_all_the_same() {
     assert!(stack.run(&["status", "db"]).out.contains("its container runs, its supervisor is not running"));
     // Where the engine knows of none that runs, none is shown.
     stack.engine.docker(&["kill", &id]);
-    until("it is not shown", || stack.world.service("db")["state"] == "stopped");
+    until("it is not shown as running", || stack.world.service("db")["state"] == "failed");
     stack.down();
     assert_eq!(stack.world.service("db")["state"], "stopped");
 }

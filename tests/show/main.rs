@@ -158,7 +158,7 @@ fn a_down_of_nothing_verifies_all_the_same() {
     assert_eq!(down::report(&plain(), &bare), "nothing was running · 0 left\n");
     let held = DownReport {
         clean: false,
-        ports: vec![PortStatus { port: 3000, free: false, owner: Some(unseen()) }],
+        ports: vec![PortStatus { port: 3000, free: false, owner: Some(unseen()), container: None }],
         ..report
     };
     let expected = "  ✗ port 3000          held by a process of uid 0 that this user may not see\n\

@@ -125,7 +125,7 @@ pub(crate) fn unseen() -> PortHolder {
 }
 
 pub(crate) fn port(port: u16) -> PortStatus {
-    PortStatus { port, free: true, owner: None }
+    PortStatus { port, free: true, owner: None, container: None }
 }
 
 pub(crate) fn ended_unit(text: &str, exit: Exit, millis: u64, processes: u32) -> EndedUnit {
@@ -190,9 +190,9 @@ pub(crate) fn dirty_stop() -> DownReport {
         forced: 0,
         survivors: vec![survivor],
         ports: vec![
-            PortStatus { port: 3000, free: false, owner: Some(holder()) },
+            PortStatus { port: 3000, free: false, owner: Some(holder()), container: None },
             port(4001),
-            PortStatus { port: 80, free: false, owner: None },
+            PortStatus { port: 80, free: false, owner: None, container: None },
         ],
         swept: vec![
             stray(41930, "vitest", "cwd in this checkout"),

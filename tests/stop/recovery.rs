@@ -367,3 +367,37 @@ fn a_newer_state_is_refused_and_not_touched() {
     world.assert_none_but(&[]);
     std::fs::remove_file(&file).expect("ours");
 }
+
+#[test]
+fn state_that_is_removed_under_a_living_supervisor_is_written_anew_by_whoever_looks() {
+    let world = started(true);
+    let supervisor = world.supervisor();
+    for look in [&["ps"][..], &["status"], &["wait"], &["exec", "talk", "true"]] {
+        std::fs::remove_dir_all(world.stack_state()).expect("it is there");
+        let ran = world.run(look).expect(0);
+        assert!(!ran.out.contains("stopped"), "{look:?}: {}", ran.out);
+        assert_eq!(world.supervisor(), supervisor);
+    }
+    let report = world.down(&[], 0);
+    world.assert_none_but(&[]);
+    assert_eq!(number(&report["ended"]), i32::try_from(COUNT).expect("small"), "{report:#}");
+}
+
+#[test]
+fn without_a_supervisor_status_and_wait_tell_what_ps_shows() {
+    let world = started(true);
+    let talk = world.pid("talk");
+    kill_and_wait(world.supervisor());
+    world.run(&["wait"]).expect(0);
+    world.run(&["wait", "talk", "--for", "stopped", "--timeout", "300ms"]).expect(124);
+    let status = world.run(&["status"]).expect(5);
+    assert!(status.out.contains("degraded") && status.out.contains("nobody watches"), "{}", status.out);
+    kill_and_wait(talk);
+    world.run(&["wait", "talk", "--for", "stopped"]).expect(0);
+    world.run(&["wait", "talk"]).expect(1);
+    let status = world.run(&["status", "talk"]).expect(3);
+    assert!(status.out.contains("failed") && status.out.contains("it has ended"), "{}", status.out);
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+    world.run(&["wait"]).expect(3);
+}

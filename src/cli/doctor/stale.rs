@@ -160,7 +160,7 @@ fn unwatched(
     tell: &mut impl FnMut(What),
 ) {
     let view = if records.iter().any(is_of_this_boot) {
-        block_on(supervisor::look(dir, file)).ok().and_then(Result::ok)
+        block_on(supervisor::look(dir, file, None)).ok().and_then(Result::ok)
     } else {
         None
     };

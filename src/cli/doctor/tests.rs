@@ -60,7 +60,7 @@ fn engine(name: &'static str, rootless: Result<bool, &str>, used: bool) -> Engin
 
 fn ports(owner: Option<PortHolder>) -> Vec<(UnitName, PortStatus)> {
     let api = UnitName::parse("api").expect("a name");
-    vec![(api, PortStatus { port: 3000, free: owner.is_none(), owner })]
+    vec![(api, PortStatus { port: 3000, free: owner.is_none(), owner, container: None })]
 }
 
 fn holder(stack: Option<(&str, &str)>) -> PortHolder {

@@ -33,7 +33,7 @@ pub(super) fn stacks(home: &Home, known: &[Stack]) -> Vec<Stack> {
             manifest.set_file_name(format!("{MANIFEST}.{}", label::owner(&secret)));
         }
         let dir = home.unmade(&manifest, name.as_str());
-        stacks.push(Stack { dir, file: StackFile::new(name, manifest, secret) });
+        stacks.push(Stack::new(dir, StackFile::new(name, manifest, secret)));
     }
     stacks
 }

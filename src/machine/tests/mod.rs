@@ -231,7 +231,9 @@ impl Bench {
 
     fn verified(&mut self, survivors: &[i32], held: &[u16]) -> Vec<String> {
         let survivors = survivors.iter().map(|number| survivor(*number)).collect();
-        let ports = held.iter().map(|port| PortStatus { port: *port, free: false, owner: None }).collect();
+        let held = held.iter();
+        let ports =
+            held.map(|port| PortStatus { port: *port, free: false, owner: None, container: None }).collect();
         self.event(Event::Verified { survivors, ports, containers: None })
     }
 

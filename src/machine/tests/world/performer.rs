@@ -177,7 +177,7 @@ impl World {
             .values()
             .filter(|process| is_stray(process) || covered(&process.owner, units.as_ref()));
         let survivors = found.map(alive).collect();
-        let ports = vec![PortStatus { port: 1, free: !self.held_port, owner: None }];
+        let ports = vec![PortStatus { port: 1, free: !self.held_port, owner: None, container: None }];
         self.tell("verify", Event::Verified { survivors, ports, containers: None });
     }
 }
