@@ -404,7 +404,7 @@ mistakes! {
     mistake_container_ports: "services:\n  a: {image: x, ports: [\"53:53/udp\", \"localhost:80:80\", \":81\", auto, \"8000-8010:8000-8010\", \"::1:90:90\", \"70000:1\"]}\n  b: {image: x, ports: [\"5432:1\", \"0.0.0.0:5432:2\", \"[::1]:5432:1\"]}\n  c: {image: x, ports: {sql: \"5432:5432\"}}\n  d: {image: x, network: host, ports: [99]}\n";
     mistake_volumes: "services:\n  db:\n    image: postgres:16\n    volumes: [pgdata, \"conf/x:/etc\", \"pgdata:data\", \"pgdata:/data:r0\", \"~root:/r\", \"a1:/x\", \"b1:/x\", {type: bind, target: /y}, {source: c1}, {type: tmpfs, target: /z}, {target: /v, read_only: true}, {typ: bind}]\n  b: {image: x, volumes: \"a:/b\"}\n  c: {image: x, volumes: {data: /x}}\n";
     mistake_images: "services:\n  a: {image: Postgres}\n  b: {image: }\n  c: {image: ''}\n  d: {image: 'postgres:'}\n  e: {build: [x]}\n  f: {build: {contxt: .}}\n  g: {build: 'https://example.com/x.git'}\n  h: {image: x, pull_policy: build}\n  i: {build: ., pull_policy: never}\n  j: {image: x, pull_policy: sometimes}\n";
-    mistake_container_values: "services:\n  a: {image: x, container_name: 'a b', context: '', network: 'a b', user: -x, command: 'a && b', entrypoint: \"sh -c 'x\", stop_signal: SIGTREM}\n  b: {image: x, limits: {memory: 1M, cpus: many, pids: 0, runtime: 8h}}\n  c: {image: x, container_name: same, command: [], entrypoint: ''}\n  d: {image: x, container_name: same, limits: 5}\n";
+    mistake_container_values: "services:\n  a: {image: x, container_name: 'a b', context: '', network: 'a b', user: -x, command: 'a && b', entrypoint: \"sh -c 'x\", stop_signal: SIGTREM}\n  b: {image: x, limits: {memory: 1M, cpus: many, pids: 0, runtime: 8h}}\n  c: {image: x, container_name: same, command: [], entrypoint: ''}\n  d: {image: x, container_name: same, limits: 5}\n  e: {image: x, user: '', working_dir: ''}\n";
     mistake_limits: "limits: {memory: 8, cpus: 0, pids: many, jobs: 0, job_timeout: 10, runtime: 1h}\ndefaults: {limits: {memry: 1G}}\nservices:\n  a: {command: x, limits: {memory: 1K, cpus: 1.2345, pids: 0, runtime: 0s, idle: soon, open_files: 3, on_breach: kill, for: 3}}\n  b: {command: x, limits: 1G}\n  c: {image: x, limits: {memory: 8M, idle: 1m, open_files: 64, on_breach: kill-culprit}}\n";
     mistake_container_names: "services:\n  a: {image: x, container_name: same}\n  b: {image: x, container_name: same}\n  c: {image: x, container_name: one, profiles: [p]}\n  d: {image: x, container_name: one, profiles: [q]}\n";
     mistake_fallbacks: "services:\n  a: {image: x, fallback: {comand: x}}\n  b: {image: x, fallback: {}}\n  c: {image: x, fallback: {command: x, image: y, ports: ['80:80'], health: {image: true}}}\n  d: {image: x, fallback: }\n  e: {image: x, fallback: exec x}\n  f: {command: x, fallback: y}\n  g: {image: x, restart: maybe, fallback: {command: y, working_dir: ''}}\n";
@@ -611,6 +611,33 @@ fn a_fallback_is_a_process_with_all_that_is_not_of_the_container() {
             assert_eq!(&after, before);
         }
     }
+}
+
+#[test]
+fn a_task_is_another_one_where_what_it_works_on_is_another() {
+    let plan = good(
+        "services:
+  db: { image: 'postgres:16', fallback: exec postgres }
+  api: { command: x, depends_on: [db] }
+  migrate: { type: task, command: y, depends_on: [db] }
+  seed: { type: task, command: z, depends_on: [api] }
+  assets: { type: task, command: w }
+",
+    );
+    let (fallen, _) = plan::without_engines(plan.clone(), &[(EngineKind::Docker, None)], &[]);
+    let changed = |service: &str| {
+        let of = |plan: &Plan| {
+            let mut units = plan.units.iter();
+            units.find(|unit| unit.name.as_str() == service).expect("it").definition.clone()
+        };
+        of(&plan) != of(&fallen)
+    };
+    assert_eq!(["db", "migrate", "seed"].map(changed), [true; 3], "near and far");
+    assert_eq!(
+        ["api", "assets"].map(changed),
+        [false; 2],
+        "a service goes on, and so does what needs nothing"
+    );
 }
 
 #[test]

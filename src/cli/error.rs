@@ -58,6 +58,16 @@ pub enum CliError {
         /// The stack or the service.
         what: String,
     },
+    /// All processes of its container are frozen.
+    #[error("{what} is paused")]
+    Paused {
+        /// The service.
+        what: String,
+        /// The engine's command.
+        engine: String,
+        /// The container's name.
+        container: String,
+    },
     /// Another command works on the stack.
     #[error("another command is at work")]
     Held {
@@ -256,7 +266,7 @@ impl CliError {
             Self::NoManifest { .. } => Code::NoManifest,
             Self::Manifest { .. } => Code::Manifest,
             Self::NoSuchService { .. } | Self::NoSuchPort { .. } => Code::NoSuchService,
-            Self::NotRunning { .. } => Code::NotRunning,
+            Self::NotRunning { .. } | Self::Paused { .. } => Code::NotRunning,
             Self::Held { .. } | Self::NoPlace { .. } | Self::Closing { .. } => Code::Held,
             Self::NoEngine { trouble, .. } => of_trouble(trouble),
             Self::NotPermitted { .. } => Code::NotPermitted,
@@ -314,6 +324,7 @@ impl CliError {
             Self::NotClean(report) => down::problem(report).into_iter().collect(),
             Self::NotUp { report, dir } => not_up(report, dir),
             Self::Before(error) => error.problems(),
+            Self::Paused { what, engine, container } => vec![said::paused(what, engine, container)],
             Self::Unit { unit, failure } => vec![of_failure(unit, failure, "")],
             Self::NoPlace { places, running } => vec![no_place(*places, running)],
             Self::Usage(_)

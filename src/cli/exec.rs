@@ -12,8 +12,9 @@ use std::process::Command;
 
 use super::args::ExecArgs;
 use super::exit::{CliError, Code};
-use super::place::{Place, check_names};
+use super::place::{Place, block_on, check_names};
 use crate::domain::{ContainerStep, ContainerTrouble, Failure, Mark, State, UnitName, UnitView};
+use crate::engine::{Client, Engine as _, Status, Trouble, TroubleKind};
 use crate::plan::{ContainerPlan, EngineKind, Plan, UnitPlan};
 use crate::show::Door;
 use crate::store::StackFile;
@@ -35,10 +36,39 @@ fn try_run(place: &Place, door: &Door, args: &ExecArgs) -> Result<CliError, CliE
     match &unit.container {
         None => in_process(&unit, &stack, args),
         Some(container) => {
-            if !view.is_some_and(|view| runs(&view)) {
-                return Err(CliError::NotRunning { what: unit.name.to_string() });
+            let not_running = || CliError::NotRunning { what: unit.name.to_string() };
+            let view = view.filter(runs).ok_or_else(not_running)?;
+            let state = view.container.and_then(|container| container.state);
+            // Its name may be another one by now.
+            let id = state.and_then(|state| state.id).unwrap_or_else(|| container.name.clone());
+            look(container, &id, &unit.name)?;
+            Ok(inside(container, &id, args))
+        }
+    }
+}
+
+/// Whether a command can run in it, by its engine's word: what the engine says itself cannot be told from what a command
+/// says that it ran, nor can their codes.
+fn look(container: &ContainerPlan, id: &str, unit: &UnitName) -> Result<(), CliError> {
+    let what = || unit.to_string();
+    match block_on(Client::of(container).inspect(id))? {
+        Ok(found) => match found.status {
+            Status::Running { .. } => Ok(()),
+            Status::Paused => {
+                let engine = container.engine.command().to_owned();
+                Err(CliError::Paused { what: what(), engine, container: found.name })
             }
-            Ok(inside(container, args))
+            Status::Created { .. } | Status::Between | Status::Exited(_) => {
+                Err(CliError::NotRunning { what: what() })
+            }
+        },
+        Err(Trouble { kind: TroubleKind::NoSuchContainer, .. }) => Err(CliError::NotRunning { what: what() }),
+        Err(trouble) => {
+            let trouble = trouble
+                .with_the_engine(container.engine, container.context.as_deref())
+                .unwrap_or_else(|other| ContainerTrouble::Refused { text: other.text });
+            let engine = container.engine.command().to_owned();
+            Err(CliError::NoEngine { whom: what(), engine, trouble: Box::new(trouble) })
         }
     }
 }
@@ -134,11 +164,11 @@ pub(super) fn variable(entry: &str) -> Option<(OsString, OsString)> {
 }
 
 /// Inside: the engine's command takes the place of this process.
-fn inside(container: &ContainerPlan, args: &ExecArgs) -> CliError {
+fn inside(container: &ContainerPlan, id: &str, args: &ExecArgs) -> CliError {
     let tty = !args.no_tty && io::stdin().is_terminal() && io::stdout().is_terminal();
     let program = container.engine.command();
     let error =
-        Command::new(program).args(words(container, args, tty)).env("DOCKER_CLI_HINTS", "false").exec();
+        Command::new(program).args(words(container, id, args, tty)).env("DOCKER_CLI_HINTS", "false").exec();
     let trouble = match error.kind() {
         io::ErrorKind::NotFound => ContainerTrouble::NotInstalled { program: program.to_owned() },
         _ => ContainerTrouble::NotPermitted { text: format!("{program}: {error}") },
@@ -150,7 +180,7 @@ fn inside(container: &ContainerPlan, args: &ExecArgs) -> CliError {
     }
 }
 
-fn words(container: &ContainerPlan, args: &ExecArgs, tty: bool) -> Vec<String> {
+fn words(container: &ContainerPlan, id: &str, args: &ExecArgs, tty: bool) -> Vec<String> {
     let mut words = Vec::new();
     let mut say = |option: &str, value: &str| words.extend([option.to_owned(), value.to_owned()]);
     if let Some(context) = &container.context {
@@ -172,7 +202,7 @@ fn words(container: &ContainerPlan, args: &ExecArgs, tty: bool) -> Vec<String> {
     if tty {
         words.push("--tty".to_owned());
     }
-    words.push(container.name.clone());
+    words.push(id.to_owned());
     words.extend(args.command.iter().cloned());
     words
 }
@@ -236,11 +266,14 @@ mod tests {
         let args = args(&["-u", "postgres", "-w", "/tmp", "-e", "A=b c", "-e", "HOME", "db", "psql", "-l"]);
         let inside = ["--env", "A=b c", "--env", "HOME", "--user", "postgres", "--workdir", "/tmp"];
         let plain: Vec<&str> = ["exec", "--interactive"].into_iter().chain(inside).collect();
-        let end = ["shop-db-1a2b3c", "psql", "-l"];
+        let end = ["3f2a", "psql", "-l"];
         let docker = container(EngineKind::Docker, None);
-        assert_eq!(words(&docker, &args, false), [&plain[..], &end].concat());
-        assert_eq!(words(&docker, &args, true), [&plain[..], &["--tty"], &end].concat());
+        assert_eq!(words(&docker, "3f2a", &args, false), [&plain[..], &end].concat());
+        assert_eq!(words(&docker, "3f2a", &args, true), [&plain[..], &["--tty"], &end].concat());
         let podman = container(EngineKind::Podman, Some("far"));
-        assert_eq!(words(&podman, &args, false), [&["--connection", "far"], &plain[..], &end].concat());
+        assert_eq!(
+            words(&podman, "3f2a", &args, false),
+            [&["--connection", "far"], &plain[..], &end].concat()
+        );
     }
 }

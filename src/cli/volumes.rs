@@ -105,8 +105,9 @@ pub(super) fn kept(report: &DownReport, plans: &[&Plan]) -> Volumes {
     let mounted = units.filter_map(|unit| unit.container.as_ref()).flat_map(|container| &container.volumes);
     let mut kept: Vec<String> = mounted
         .filter_map(|volume| match &volume.source {
-            VolumeSource::Named { written, .. } => Some(written.clone()),
-            VolumeSource::Path(_) | VolumeSource::Anonymous => None,
+            VolumeSource::Named { written, external: false, .. } => Some(written.clone()),
+            // What is not this stack's is not kept by it either.
+            VolumeSource::Named { .. } | VolumeSource::Path(_) | VolumeSource::Anonymous => None,
         })
         .collect();
     kept.sort();

@@ -84,7 +84,9 @@ pub struct Build {
 impl Build {
     /// The words of `build`. Arguments whose names the command does not look at itself travel in its environment.
     pub(super) fn words(&self) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["build".into(), format!("--tag={}", self.image).into()];
+        // A step that fails must not leave the container behind that it ran in.
+        let mut words: Vec<OsString> =
+            vec!["build".into(), "--force-rm".into(), format!("--tag={}", self.image).into()];
         if let Some(file) = &self.file {
             words.push("--file".into());
             words.push(self.dir.join(file).into());

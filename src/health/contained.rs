@@ -12,16 +12,20 @@ use tokio::sync::watch;
 
 use super::endpoint::{Endpoint, reason};
 use super::hub::Subscription;
-use crate::domain::{ContainerState, ContainerStep, OwnHealth};
+use crate::domain::{ContainerState, ContainerStep, OwnHealth, Pid};
 use crate::plan::PublishPlan;
 use crate::store::read_whole;
 use crate::sys::ports::{listeners, listeners_within};
+use crate::sys::proc;
 
 /// A proxy that reaches nobody inside closes at once; a program that waits to be spoken to is silent.
 const SILENCE: Duration = Duration::from_millis(700);
 
 /// Its first process is told a moment after it runs; of an engine on another machine it never is.
 const FIRST: Duration = Duration::from_secs(1);
+
+/// So often it is looked at whether its first process is there.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The words that run a command inside a container, by its id.
 pub type Inside = Rc<dyn Fn(&str, &[String]) -> Vec<String>>;
@@ -56,6 +60,11 @@ pub async fn follow(path: PathBuf, mut tell: impl FnMut(ContainerState)) {
     }
 }
 
+/// Whether its first process is alive. Who told its number has seen it here.
+fn is_there(pid: i32) -> bool {
+    Pid::new(pid).and_then(proc::identify).is_some_and(proc::is_alive)
+}
+
 fn read(path: &Path) -> Option<ContainerState> {
     serde_json::from_slice(&read_whole(path).ok()?).ok()
 }
@@ -70,6 +79,10 @@ impl Contained {
     /// Its own health check, as the shim told it last; an error is the answer in words.
     pub(super) fn own(&mut self) -> Result<(), String> {
         let state = self.state.borrow_and_update();
+        // The kernel knows of its end before anybody has told it.
+        if state.step == ContainerStep::Running && state.pid.is_some_and(|pid| !is_there(pid)) {
+            return Err("its container has ended".to_owned());
+        }
         match (&state.step, &state.health) {
             (ContainerStep::Running, OwnHealth::None | OwnHealth::Healthy) => Ok(()),
             (ContainerStep::Running, OwnHealth::Starting) => Err("not healthy yet".to_owned()),
@@ -85,9 +98,12 @@ impl Contained {
     /// Waits until its own health check is good.
     pub(super) async fn is_well(&mut self) {
         while self.own().is_err() {
-            if self.state.changed().await.is_err() {
+            let told = self.state.changed();
+            // What is seen of its first process is told by nobody, and one that becomes another program is gone for a moment.
+            match tokio::time::timeout(LOOK, told).await {
+                Ok(Ok(())) | Err(_) => {}
                 // Nobody is there any more who could tell.
-                std::future::pending::<()>().await;
+                Ok(Err(_)) => std::future::pending::<()>().await,
             }
         }
     }

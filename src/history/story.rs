@@ -1,8 +1,8 @@
 //! What the journal tells of one unit: its present life, what ended the one before, and who asked.
 
 use crate::domain::{
-    Asker, Breach, Exit, Failure, Life, OnBreach, OutOfMemory, ProcId, Signal, UnitKind, UnitName, WallTime,
-    Why,
+    Asker, Breach, ContainerTrouble, Exit, Failure, Life, OnBreach, OutOfMemory, ProcId, Signal, UnitKind,
+    UnitName, WallTime, Why,
 };
 use crate::machine::{Answer, Event, Request};
 use crate::plan::UnitPlan;
@@ -43,6 +43,8 @@ pub(super) struct Chapter<'a> {
     pub(super) signalled: Option<Signalled<'a>>,
     pub(super) exit: Option<(WallTime, Exit, &'a [String])>,
     pub(super) outcome: Option<&'a Outcome>,
+    /// Why there is no container, where its engine is the reason: then its exit code says nothing.
+    pub(super) trouble: Option<&'a ContainerTrouble>,
     /// The limits that it broke: how often, and the last time.
     pub(super) broken: Option<(usize, Broken<'a>)>,
     /// What the kernel ended of it, as it told last.
@@ -131,6 +133,7 @@ impl<'a> Story<'a> {
                 let (count, since, _) = self.now.bad.unwrap_or((0, at, answer));
                 self.now.bad = Some((count + 1, since, answer));
             }
+            Event::Contained { unit, state, .. } if unit == name => self.now.trouble = state.trouble.as_ref(),
             Event::Exited { unit, exit, tail, .. } if unit == name => {
                 self.now.exit = Some((at, *exit, tail));
                 self.deaths += 1;
@@ -173,6 +176,11 @@ impl<'a> Story<'a> {
 }
 
 impl Chapter<'_> {
+    /// What it ended of, in words.
+    pub(super) fn end(&self, exit: Exit) -> String {
+        self.trouble.map_or_else(|| exit.to_string(), ToString::to_string)
+    }
+
     /// Whether it had been ready, as far as its plan says when that is.
     pub(super) fn was_ready(&self, plan: Option<&UnitPlan>) -> bool {
         let gate = plan.is_none_or(|plan| !plan.gate.is_empty());

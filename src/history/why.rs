@@ -211,8 +211,11 @@ impl Known<'_> {
     fn backoff(&self, view: &UnitView, story: &Story) -> Vec<String> {
         let count = text::count(story.deaths, "exit", "exits");
         let last = story.now.exit.map(|(at, exit, tail)| {
-            let word = tail.last().map_or_else(String::new, |line| format!(", its last words: {line}"));
-            format!("after {count} (last: {exit} at {}{word})", (self.clock)(at))
+            // Whatever it said, its engine's word is the reason.
+            let last = tail.last().filter(|_| story.now.trouble.is_none());
+            let word = last.map_or_else(String::new, |line| format!(", its last words: {line}"));
+            let end = story.now.end(exit);
+            format!("after {count} (last: {end} at {}{word})", (self.clock)(at))
         });
         let next = view.note.as_ref().and_then(|note| note.rsplit("; ").next().map(str::to_owned));
         last.into_iter().chain(self.broken(&story.now)).chain(next).collect()
@@ -243,7 +246,8 @@ impl Known<'_> {
         };
         reasons.extend(match before.exit {
             Some((at, exit, _)) if reasons.is_empty() => {
-                vec![format!("it ended with {exit} at {}", (self.clock)(at))]
+                let end = before.trouble.map_or_else(|| format!("it ended with {exit}"), ToString::to_string);
+                vec![format!("{end} at {}", (self.clock)(at))]
             }
             _ => fate(before),
         });

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{
-    Asker, Breach, Culprit, Exit, Failure, Life, Moment, OnBreach, Pid, ProcId, Resource, Signal, State,
-    UnitKind, UnitName, UnitView, WallTime, Why,
+    Asker, Breach, ContainerState, ContainerStep, ContainerTrouble, Culprit, Exit, Failure, Life, Moment,
+    OnBreach, Pid, ProcId, Resource, Signal, State, UnitKind, UnitName, UnitView, WallTime, Why,
 };
 use crate::machine::{Answer, DownRequest, Event, Request, Target};
 use crate::store::{End, Entry, Line, Outcome, Receipt};
@@ -235,6 +235,36 @@ fn failed_and_queued_lead_to_the_one_that_is_waited_for() {
     // Those that wait for each other are told once each.
     let views = [view("a", State::Failed, Some("needs b")), view("b", State::Failed, Some("needs a"))];
     assert_eq!(told("a", &views, &journal), ["a is failed: needs b", "b is failed: needs a"]);
+}
+
+#[test]
+fn a_container_that_is_gone_is_told_as_that_and_not_by_the_code_of_who_stood_for_it() {
+    let removed = |life| Event::Contained {
+        unit: name("db"),
+        life: Life(life),
+        state: ContainerState {
+            step: ContainerStep::Ended,
+            trouble: Some(ContainerTrouble::Removed),
+            ..ContainerState::default()
+        },
+    };
+    let journal =
+        Journal::default().started("db", 1).event(removed(1)).exited("db", 1, Exit::Code(125), &["boom"]);
+    let waits = [view("db", State::Backoff, Some("somebody removed its container; starts again in 800ms"))];
+    assert_eq!(
+        told("db", &waits, &journal),
+        [
+            "db is backoff: after 1 exit (last: somebody removed its container at 14:02:02); starts again in 800ms"
+        ]
+    );
+    let journal = journal.started("db", 2);
+    let mut ready = view("db", State::Ready, None);
+    (ready.restarts, ready.life) = (1, Life(2));
+    let because = told("db", &[ready], &journal);
+    assert!(
+        because[0].contains("it was restarted: somebody removed its container at 14:02:02"),
+        "{because:?}"
+    );
 }
 
 #[test]

@@ -128,6 +128,9 @@ fn contained_words(state: &ContainerState) -> (Tone, String) {
         (None, ContainerStep::Pulling(how_far), _) => {
             (Tone::Plain, format!("pulls its image {how_far}").trim_end().to_owned())
         }
+        (None, ContainerStep::Building(last), _) if last.is_empty() => {
+            (Tone::Plain, "builds its image".to_owned())
+        }
         (None, ContainerStep::Building(last), _) => (Tone::Plain, format!("builds its image: {last}")),
         (None, ContainerStep::Starting, _) => (Tone::Plain, "starts its container".to_owned()),
         (None, ContainerStep::Running, OwnHealth::Healthy) => {

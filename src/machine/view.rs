@@ -5,7 +5,8 @@ use super::order::{Holds, holds};
 use super::standing::{Fault, Phase, ProbeState, Rest, Run};
 use super::unit::Unit;
 use super::{request, words};
-use crate::domain::{ContainerView, Failure, Health, Moment, State, UnitKind, UnitView, WallTime};
+use crate::domain::{ContainerView, Failure, Health, Moment, OwnHealth, State, UnitKind, UnitView, WallTime};
+use crate::plan::Probe;
 
 impl Stack {
     /// Each unit in start order, without its processes; `boot` is the wall time of `Moment(0)`.
@@ -72,8 +73,10 @@ impl Stack {
             Phase::Ending(ending) => Some(ending.ladder.words()),
             Phase::Backoff { until } => {
                 let pause = crate::domain::format_duration(*until - now);
-                let exit = unit.exit.map_or_else(String::new, |exit| format!("{exit}; "));
-                Some(format!("{exit}starts again in {pause}"))
+                let trouble = unit.container.as_ref().and_then(|container| container.trouble.as_ref());
+                let end = trouble.map(ToString::to_string).or(unit.exit.map(|exit| exit.to_string()));
+                let end = end.map_or_else(String::new, |end| format!("{end}; "));
+                Some(format!("{end}starts again in {pause}"))
             }
             Phase::Survived { survivors, .. } => Some(failed(&request::survived(survivors.len()))),
         };
@@ -133,6 +136,8 @@ fn state(unit: &Unit) -> State {
 
 fn health(unit: &Unit) -> Health {
     match &unit.phase {
+        // Nobody asks it anything: as a process it is ready, and not healthy.
+        Phase::Ready { checks, .. } if checks.health == Health::Healthy && asks_nothing(unit) => Health::None,
         Phase::Ready { checks, .. } => checks.health,
         Phase::Resting(_)
         | Phase::Queued
@@ -150,6 +155,12 @@ fn health(unit: &Unit) -> Health {
             }
         }
     }
+}
+
+/// It is a container whose own health check would be asked, and its image brings none.
+fn asks_nothing(unit: &Unit) -> bool {
+    let only_own = unit.plan.health.as_ref().is_some_and(|health| health.probes == [Probe::Own]);
+    only_own && unit.container.as_ref().is_some_and(|container| container.health == OwnHealth::None)
 }
 
 /// A failure in one line; the command line has the long form.

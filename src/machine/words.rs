@@ -33,6 +33,7 @@ pub(super) fn fetching(unit: &Unit) -> Option<String> {
     let image = &unit.plan.container.as_ref()?.image;
     match &unit.container.as_ref()?.step {
         ContainerStep::Pulling(how_far) => Some(format!("pulling {image} {how_far}").trim_end().to_owned()),
+        ContainerStep::Building(last) if last.is_empty() => Some(format!("building {image}")),
         ContainerStep::Building(last) => Some(format!("building {image}: {last}")),
         ContainerStep::Asking => Some("asks its container engine".to_owned()),
         ContainerStep::Starting => Some("starts its container".to_owned()),

@@ -189,14 +189,23 @@ fn container_name(text: &str) -> Result<String, Fault> {
 
 /// A word that can stand in the engine's command.
 fn one_word(text: &str, key: &str) -> Result<String, Fault> {
-    let whole = !text.is_empty() && !text.starts_with('-');
-    if whole && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if text.trim().is_empty() {
+        return Err(empty(key));
+    }
+    if !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Ok(text.to_owned());
     }
     Err(Fault::new(Code::BadValue, format!("`{text}` cannot be the `{key}` of a container")))
 }
 
+fn empty(key: &str) -> Fault {
+    Fault::new(Code::BadValue, format!("`{key}` is empty"))
+}
+
 fn inside_dir(text: &str) -> Result<String, Fault> {
+    if text.trim().is_empty() {
+        return Err(empty("working_dir"));
+    }
     if text.starts_with('/') && !text.contains(['\n', '\r']) {
         return Ok(text.to_owned());
     }

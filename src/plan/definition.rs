@@ -1,8 +1,11 @@
 //! What makes a process another one: a change of it is the reason to start it anew.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{CommandPlan, ContainerPlan, Probe, PullPolicy, UnitPlan};
+use crate::domain::{UnitKind, UnitName};
 
 /// All that a running process cannot be given later.
 ///
@@ -13,7 +16,7 @@ use super::{CommandPlan, ContainerPlan, Probe, PullPolicy, UnitPlan};
 struct Definition<'u> {
     command: &'u CommandPlan,
     working_dir: std::borrow::Cow<'u, str>,
-    environment: &'u std::collections::BTreeMap<String, String>,
+    environment: &'u BTreeMap<String, String>,
     user: &'u Option<String>,
     ports: Vec<u16>,
     logs: super::LogPlan,
@@ -53,6 +56,30 @@ pub(super) fn definition(unit: &UnitPlan) -> String {
     let written = serde_json::to_writer(&mut bytes, &definition);
     debug_assert!(written.is_ok());
     format!("{:016x}", fnv1a(&bytes))
+}
+
+/// A task is another one too when what it works on is: a schema that was made in one database is not in the next. So its
+/// definition is that of all that it needs as well, near and far.
+pub(super) fn of_tasks(units: &mut [UnitPlan]) {
+    let own: BTreeMap<UnitName, (String, Vec<UnitName>)> = units
+        .iter()
+        .map(|unit| {
+            let needs = unit.depends_on.iter().map(|needed| needed.unit.clone()).collect();
+            (unit.name.clone(), (definition(unit), needs))
+        })
+        .collect();
+    for task in units.iter_mut().filter(|unit| unit.kind == UnitKind::Task) {
+        let (mut all, mut next) = (BTreeMap::new(), vec![&task.name]);
+        while let Some(name) = next.pop() {
+            let Some((definition, needs)) = own.get(name) else { continue };
+            if all.insert(name, definition.as_str()).is_none() {
+                next.extend(needs);
+            }
+        }
+        let bytes = all.values().flat_map(|definition| definition.bytes()).collect::<Vec<_>>();
+        let found = if all.len() > 1 { format!("{:016x}", fnv1a(&bytes)) } else { definition(task) };
+        task.definition = found;
+    }
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every version, which std's hasher does not promise.

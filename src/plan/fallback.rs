@@ -6,7 +6,7 @@ use crate::manifest::{Code, Fallback, Problem, Service, Settings};
 use super::judge::Judge;
 use super::ports::{self, StagePort};
 use super::unit::{self, Common, Stage};
-use super::{ContainerPlan, EngineKind, Plan, UnitPlan};
+use super::{ContainerPlan, EngineKind, Plan, UnitPlan, definition};
 
 /// An engine as it is asked: whose command, and which of its contexts.
 pub type Asked = (EngineKind, Option<String>);
@@ -37,6 +37,7 @@ pub fn without_engines(mut plan: Plan, silent: &[Asked], held: &[UnitName]) -> (
             fallen.push(unit.name.clone());
         }
     }
+    definition::of_tasks(&mut plan.units);
     (plan, fallen)
 }
 

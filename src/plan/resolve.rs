@@ -11,7 +11,7 @@ use super::ports::{self, PortTable};
 use super::unit::{self, Common, Shared, Stage};
 use super::{
     Context, Dependency, EnvFileError, Plan, Secrets, SweepPlan, SweepScope, UnitPlan, WantedPorts,
-    contained, limits, monitor, values, volumes,
+    contained, definition, limits, monitor, values, volumes,
 };
 
 /// Longest cycle that is shown whole.
@@ -72,6 +72,7 @@ pub fn resolve(manifest: &Manifest, context: &Context) -> Result<Plan, Vec<Probl
         environment,
         secrets: Secrets::default(),
     };
+    definition::of_tasks(&mut plan.units);
     plan.secrets = secrets.in_plan(&plan);
     Ok(plan)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{Signal, UnitKind};
-use crate::manifest::{Arrow, Code, Problem, Service, Settings, Variable};
+use crate::manifest::{Arrow, Code, Problem, Service, Settings, Text, Variable};
 
 use super::definition::definition;
 use super::judge::{Judge, absolute};
@@ -78,12 +78,14 @@ impl Shared {
             environment.extend(pairs.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
         }
         environment.extend(variables(judge, &settings.environment));
-        let dir = settings.working_dir.as_ref().and_then(|text| judge.filled("working_dir", text));
+        // A container's are of another world, and read where the container is.
+        let of_machine = |text: &Option<Text>| text.clone().filter(|_| settings.container.is_none());
+        let dir = of_machine(&settings.working_dir).and_then(|text| judge.filled("working_dir", &text));
         let stop_command = settings.stop_command.as_ref();
         Self {
             working_dir: dir.map(|dir| absolute(&judge.context.dir, &dir)),
             environment,
-            user: settings.user.as_ref().and_then(|text| judge.filled("user", text)),
+            user: of_machine(&settings.user).and_then(|text| judge.filled("user", &text)),
             start_timeout: judge.maybe(settings.start_timeout.as_ref(), values::positive_duration),
             restart: judge.maybe(settings.restart.as_ref(), values::restart),
             signal: judge.maybe(settings.stop_signal.as_ref(), values::signal),

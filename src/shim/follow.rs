@@ -77,11 +77,14 @@ impl Shim<'_> {
             let text = match self.client.inspect(id).await {
                 Ok(found) => match found.status {
                     Status::Exited(ended) => return Some(End::Exited(ended)),
-                    Status::Running { pid, .. } => {
-                        self.tell(|state| state.pid = pid.map(crate::domain::Pid::get));
-                        return None;
+                    Status::Running { .. } | Status::Paused => {
+                        // It may be another life of it: somebody started it anew behind our back.
+                        match self.runs(id, self.spec.asks_own_health()).await {
+                            Ok(Some(_)) => return None,
+                            Ok(None) => continue,
+                            Err(trouble) => trouble.text,
+                        }
                     }
-                    Status::Paused => return None,
                     Status::Created { error } => error,
                     Status::Between => "it is neither there nor gone".to_owned(),
                 },

@@ -14,7 +14,7 @@ use super::follow::End;
 use super::state::State;
 use super::{NotHad, REFUSED, ShimSpec, is_before};
 use crate::domain::{ContainerState, ContainerStep, OwnHealth, WallTime};
-use crate::engine::{Client, Container, Ended, Engine as _, Events, Happened, Health, Status, TroubleKind};
+use crate::engine::{Client, Ended, Engine as _, Events, Happened, Health, TroubleKind};
 use crate::plan::{ContainerPlan, EngineKind};
 use crate::store::read_whole;
 use crate::sys::clock;
@@ -122,7 +122,6 @@ impl Shim<'_> {
     async fn hold(&self, id: &str) -> u8 {
         let asks_own = self.spec.asks_own_health();
         self.tell(|state| {
-            state.step = ContainerStep::Running;
             state.id = Some(id.to_owned());
             // Until it is known whether the image brings one.
             state.health = if asks_own { OwnHealth::Starting } else { OwnHealth::None };
@@ -139,11 +138,10 @@ impl Shim<'_> {
         self.tell_end(end)
     }
 
-    /// Tells its first process and what its own health check says, as long as it runs.
+    /// Tells that it runs and what its own health check says, as long as it does.
     async fn watch(&self, id: &str, asks_own: bool) {
         let begun = clock::wall();
-        let Ok(found) = self.client.inspect(id).await else { return };
-        self.tell_found(&found, asks_own);
+        let Some(found) = self.comes_to_run(id, asks_own).await else { return };
         if !asks_own || found.health.is_none() {
             return;
         }
@@ -161,8 +159,8 @@ impl Shim<'_> {
         loop {
             // One that has ended, or an engine that went away, is seen by who follows the log.
             let _ = self.client.check(id).await;
-            if let Ok(found) = self.client.inspect(id).await {
-                self.tell_found(&found, asks_own);
+            if self.comes_to_run(id, asks_own).await.is_none() {
+                return;
             }
             tokio::time::sleep(interval).await;
         }
@@ -181,17 +179,6 @@ impl Shim<'_> {
                 _ => {}
             }
         }
-    }
-
-    fn tell_found(&self, found: &Container, asks_own: bool) {
-        self.tell(|state| {
-            if let Status::Running { pid, .. } = &found.status {
-                state.pid = pid.map(crate::domain::Pid::get);
-            }
-            if asks_own {
-                state.health = own(found.health.as_ref());
-            }
-        });
     }
 
     /// Has the engine end it within its grace.
@@ -246,7 +233,7 @@ impl Shim<'_> {
     }
 }
 
-fn own(health: Option<&Health>) -> OwnHealth {
+pub(super) fn own(health: Option<&Health>) -> OwnHealth {
     match health {
         None => OwnHealth::None,
         Some(Health::Starting) => OwnHealth::Starting,

@@ -15,6 +15,7 @@ mod life;
 mod obtain;
 mod output;
 mod position;
+mod running;
 mod spec;
 mod state;
 mod trouble;

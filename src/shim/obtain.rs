@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::NotHad;
 use super::life::Shim;
+use super::position::Position;
 use super::trouble::{self, sort};
 use crate::domain::{ContainerStep, ContainerTrouble};
 use crate::engine::{Container, Engine as _, Status, Trouble, TroubleKind, label};
@@ -35,6 +36,7 @@ impl Shim<'_> {
         for (name, labels) in self.spec.volumes_to_make(self.plan) {
             self.client.make_volume(&name, &labels).await.map_err(|trouble| self.sorted(trouble))?;
         }
+        self.clear_former().await;
         let wanted = self.spec.wanted(self.plan);
         let (mut moved, mut named) = (false, 0);
         loop {
@@ -149,6 +151,17 @@ impl Shim<'_> {
             && self.is_ours(&found)
             && found.labels.get(label::LIFE) == Some(&self.spec.life.to_string())
         {
+            let _ = self.client.remove(&found.id).await;
+        }
+    }
+
+    /// The service's own container of an earlier life may have another name: left there, two would be on the same volumes.
+    async fn clear_former(&self) {
+        let Some(former) = Position::container(&self.spec.position) else { return };
+        // Where the engine does not answer, that is told of the next question.
+        let Ok(found) = self.client.inspect(&former).await else { return };
+        if self.is_ours(&found) && found.name != self.plan.name {
+            let _ = self.client.stop(&found.id, self.spec.unit.stop.grace).await;
             let _ = self.client.remove(&found.id).await;
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::LogPosition;
-use crate::store::private_file;
+use crate::store::{private_file, read_whole};
 
 /// Always so many bytes, written over the ones before by one call: a kill falls before it or after it.
 const SIZE: usize = 256;
@@ -36,10 +36,23 @@ impl Position {
         let count = file.read_at(&mut bytes, 0).unwrap_or(0);
         // Anything that cannot be read is no position: the log is told from its beginning.
         let kept: Option<Kept<'_>> = serde_json::from_slice(&bytes[..count]).ok();
-        let position = kept
-            .filter(|kept| kept.container == container)
+        let known = kept.filter(|kept| kept.container == container);
+        let is_new = known.is_none();
+        let position = known
+            .filter(|kept| !kept.at.is_empty())
             .map(|kept| LogPosition { at: kept.at.to_owned(), seen: kept.seen });
-        Ok((Self { file, container: container.to_owned() }, position))
+        let file = Self { file, container: container.to_owned() };
+        if is_new {
+            // Whose log it will be stands there even where nothing is ever told.
+            file.keep(&LogPosition { at: String::new(), seen: 0 });
+        }
+        Ok((file, position))
+    }
+
+    /// The container whose log was told last: that of an earlier life.
+    pub(super) fn container(path: &Path) -> Option<String> {
+        let bytes = read_whole(path).ok()?;
+        serde_json::from_slice::<Kept<'_>>(&bytes).ok().map(|kept| kept.container.to_owned())
     }
 
     /// All up to here was told.
@@ -66,6 +79,8 @@ mod tests {
         let (id, other) = ("a".repeat(64), "b".repeat(64));
         let (file, none) = Position::open(&path, &id).expect("opened");
         assert_eq!(none, None);
+        assert_eq!(Position::open(&path, &id).expect("opened").1, None, "nothing was told of it");
+        assert_eq!(Position::container(&path).as_ref(), Some(&id));
         let long = LogPosition { at: "2026-11-21T10:57:44.139373748+01:00".into(), seen: u32::MAX };
         let short = LogPosition { at: "2026-11-21T10:57:45.1Z".into(), seen: 1 };
         for position in [long, short] {

@@ -36,8 +36,10 @@ pub struct Track {
 struct Seen {
     state: State,
     since: WallTime,
-    /// How long the state before took, where that was a way and not a rest.
+    /// How long the way to it took, where there was one.
     took: Option<u64>,
+    /// Since when it is on that way: what is ended before it was ready goes on from its start.
+    way: WallTime,
     /// It was stopped when it was first seen: no news.
     at_rest: bool,
 }
@@ -68,10 +70,14 @@ impl Track {
                 continue;
             }
             let took = before.filter(|before| matches!(before.state, State::Starting | State::Stopping));
+            let since = view.started_at.filter(|_| view.state == State::Starting).unwrap_or(now);
+            let turned = took.filter(|_| matches!(view.state, State::Stopping | State::Failed));
+            let from = |before: Seen| if view.state == State::Failed { before.way } else { before.since };
             let seen = Seen {
                 state: view.state,
-                since: view.started_at.filter(|_| view.state == State::Starting).unwrap_or(now),
-                took: took.map(|before| between(before.since, now)),
+                since,
+                took: took.map(|before| between(from(before), now)),
+                way: turned.map_or(since, |before| before.way),
                 at_rest: before.is_none() && view.state == State::Stopped,
             };
             self.seen.insert(view.name.clone(), seen);

@@ -97,12 +97,14 @@ struct Tree {
 
 impl Tree {
     fn look(subject: &Subject<'_>, world: &mut World) -> Self {
-        let mut members = subject.cage.census(world, Depth::Tree);
         let inside = subject.inside.iter().flat_map(|(id, first)| cage::inside(id, *first, world));
-        members.extend(inside);
+        let inside: Vec<Member> = inside.collect();
+        // What stands for a container is devstack's and its engine's; and podman's containers are in that tree too.
+        let is_container = !inside.is_empty();
+        let mut members = if is_container { inside } else { subject.cage.census(world, Depth::Tree) };
         members.retain(|member| !subject.cage.spared.contains(&member.id));
-        let above =
-            subject.cage.keeper.and_then(|keeper| world.alive(keeper)).map_or(0, |it| it.reaped_ticks);
+        let keeper = subject.cage.keeper.filter(|_| !is_container).and_then(|keeper| world.alive(keeper));
+        let above = keeper.map_or(0, |it| it.reaped_ticks);
         let raws: Vec<Raw> = members.iter().map(raw).collect();
         let work = work(&raws, above);
         Self { members, raws, work }

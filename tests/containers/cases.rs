@@ -115,6 +115,43 @@ fn one_that_is_dead_at_start_is_told_at_once_with_its_last_words() {
 }
 
 #[test]
+fn one_that_is_dead_at_once_and_is_asked_nothing_is_never_told_as_running() {
+    let lines = ["command: [sh, -c, 'echo no such configuration >&2; exit 3']", "network: none"];
+    let manifest = idle(&lines) + "  api: { command: stand-in wait, depends_on: [db] }\n";
+    let Some(stack) = Stack::new(&manifest) else { return };
+    let words = ["error[DS028]: db ended before it was ready: exit 3", "no such configuration"];
+    let ran = told(stack.run(&["up"]), 1, &words);
+    assert!(!ran.err.contains("✓ db"), "{}", ran.err);
+    let events = stack.run(&["events"]).expect(0).out;
+    assert!(!events.contains("its container runs"), "{events}");
+    assert!(!stack.run(&["events", "--service", "api"]).expect(0).out.contains("started"), "{events}");
+    assert!(stack.containers().is_empty(), "it is left behind");
+}
+
+#[test]
+fn one_that_is_asked_nothing_is_ready_as_a_process_is() {
+    let Some(stack) = Stack::new(&idle(&["network: none"])) else { return };
+    let ran = told(stack.run(&["up"]), 0, &["1 of 1 ready"]);
+    assert!(!format!("{}{}", ran.out, ran.err).contains("healthy"), "{}", ran.out);
+    let db = stack.world.service("db");
+    assert_eq!((&db["state"], &db["health"]), (&"ready".into(), &"none".into()), "{db:#}");
+    stack.down();
+}
+
+#[test]
+fn another_name_in_the_manifest_is_another_container_and_the_old_one_goes() {
+    let named = |name: &str| idle(&[&format!("container_name: {name}"), "network: none"]);
+    let base = format!("case-{}", free_port());
+    let Some(stack) = Stack::new(&named(&format!("{base}-old"))) else { return };
+    stack.up();
+    stack.world.write(&named(&format!("{base}-new")));
+    told(stack.run(&["up"]), 0, &["1 recreated"]);
+    let name = stack.inspect(&stack.only())["Name"].as_str().expect("a name").to_owned();
+    assert_eq!(name.trim_start_matches('/'), format!("{base}-new"));
+    stack.down();
+}
+
+#[test]
 fn what_others_did_to_it_is_shown() {
     let Some(stack) = Stack::new(&idle(&[])) else { return };
     stack.up();
@@ -195,7 +232,8 @@ fn named_volumes_are_kept_until_they_are_asked_for() {
 
 #[test]
 fn logs_go_on_where_they_stopped() {
-    let script = "command: [sh, -c, 'i=0; while :; do i=$$((i+1)); echo line $$i; sleep 0.05; done']";
+    // A shell that is the first process hears only what it waits for.
+    let script = "command: [sh, -c, 'trap \"exit 0\" TERM; i=0; while :; do i=$$((i+1)); echo line $$i; sleep 0.05; done']";
     // Podman's is started again, and told from its beginning.
     if daemon().is_none() {
         return;

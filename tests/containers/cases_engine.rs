@@ -52,6 +52,43 @@ fn an_engine_elsewhere_that_never_answered_is_not_held_against_a_later_stop() {
     told(stack.run(&["down", "--force"]), 0, &["0 left"]);
 }
 
+#[test]
+fn a_task_runs_again_where_an_engine_has_appeared_and_the_real_one_takes_the_place_of_the_fallback() {
+    let manifest = "
+services:
+  db:
+    image: devstack-test/idle
+    network: none
+    fallback: exec sleep 600
+  migrate: { type: task, command: 'echo run >>runs', depends_on: [db] }
+  other: { type: task, command: 'echo run >>others' }
+";
+    let Some(stack) = Stack::new(manifest) else { return };
+    if stack.engine.is_podman() {
+        // It has no daemon that could be away.
+        return;
+    }
+    let lines = |file: &str| {
+        let text = std::fs::read_to_string(stack.world.dir().join(file)).unwrap_or_default();
+        text.lines().count()
+    };
+    let away = |args: &[&str]| {
+        let mut command = stack.command(args);
+        command.env("DOCKER_HOST", "unix:///no/such/socket");
+        finish(command)
+    };
+    told(away(&["up"]), 0, &["db runs as its fallback"]);
+    told(away(&["up"]), 0, &["db runs as its fallback"]);
+    assert_eq!((lines("runs"), lines("others")), (1, 1), "nothing has changed");
+    told(stack.run(&["up"]), 0, &["2 recreated", "1 unchanged"]);
+    assert_eq!((lines("runs"), lines("others")), (2, 1), "the new database has no schema");
+    // An engine that is away for a moment changes nothing: the container runs.
+    away(&["up"]).expect(0);
+    stack.up();
+    assert_eq!((lines("runs"), lines("others")), (2, 1));
+    stack.down();
+}
+
 /// An engine that may be ended in the middle: another one than that of all other tests.
 struct Mortal {
     dir: PathBuf,

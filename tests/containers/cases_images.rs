@@ -50,7 +50,7 @@ fn an_image_is_pulled_and_that_is_shown_while_it_lasts() {
         });
         gate.open();
         // Without a terminal too.
-        told(up.join().expect("it ends"), 0, &["1 of 1 healthy", "pulling "]);
+        told(up.join().expect("it ends"), 0, &["1 of 1 ready", "pulling "]);
     });
     stack.down();
     engine.docker(&["rmi", &image]);

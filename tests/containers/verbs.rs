@@ -1,7 +1,7 @@
 //! Verbs that only mean something with a container: a command inside, volumes that are kept and removed.
 
 use crate::stack::Stack;
-use crate::world::finish;
+use crate::world::{finish, until};
 
 const IDLE: &str = "
 services:
@@ -28,6 +28,58 @@ fn exec_runs_inside_and_passes_code_environment_and_input_on() {
     let missing = stack.run(&["exec", "box", "no-such-program"]);
     assert!(matches!(missing.status.code(), Some(126 | 127)), "{}", missing.err);
     stack.down();
+}
+
+#[test]
+fn exec_finds_it_whatever_it_is_called_and_says_when_it_is_paused() {
+    let Some(stack) = Stack::new(IDLE) else { return };
+    stack.up();
+    let id = stack.only();
+    let name = format!("renamed-{}", &id[..12]);
+    stack.engine.docker(&["rename", &id, &name]);
+    assert_eq!(stack.run(&["exec", "box", "echo", "here"]).expect(0).out, "here\n");
+    stack.engine.docker(&["pause", &id]);
+    let ran = stack.run(&["exec", "box", "echo", "here"]).expect(125);
+    let unpause = format!("{} unpause {name}", stack.engine.name());
+    assert!(ran.err.contains("error[DS042]: box is paused") && ran.err.contains(&unpause), "{}", ran.err);
+    stack.engine.docker(&["unpause", &id]);
+    stack.run(&["exec", "box", "true"]).expect(0);
+    stack.down();
+}
+
+#[test]
+fn what_a_container_takes_is_what_runs_inside() {
+    let eats = "services:\n  box: { image: devstack-test/idle, network: none, command: [sh, -c, '(head -c 60000000 /dev/zero; sleep 600) | tail & trap \"exit 0\" TERM; while :; do sleep 0.1; done'] }\n";
+    let Some(stack) = Stack::new(eats) else { return };
+    stack.up();
+    let taken = || stack.run(&["monitor", "--once", "--json"]).expect(0).json()["services"][0].clone();
+    until("it has eaten", || taken()["memory_bytes"].as_u64() > Some(60_000_000));
+    let taken = taken();
+    assert!(
+        taken["memory_bytes"].as_u64() < Some(70_000_000),
+        "whoever stands for it is not counted: {taken:#}"
+    );
+    assert!(
+        taken["biggest"]["command"].as_str().is_some_and(|command| command.contains("tail")),
+        "{taken:#}"
+    );
+    stack.down();
+}
+
+#[test]
+fn a_volume_of_somebody_else_is_not_told_as_kept() {
+    let external = "
+services:
+  box: { image: devstack-test/idle, command: [sleep, '600'], network: none, volumes: ['theirs:/data'] }
+volumes: { theirs: { external: true, name: NAME } }
+";
+    let name = format!("devstack-test-theirs-{}", crate::world::free_port());
+    let Some(stack) = Stack::new(&external.replace("NAME", &name)) else { return };
+    stack.engine.docker(&["volume", "create", &name]);
+    stack.up();
+    let told = stack.run(&["down"]).expect(0).out;
+    assert!(!told.contains("volumes kept"), "{told}");
+    stack.engine.docker(&["volume", "rm", &name]);
 }
 
 #[test]

@@ -114,6 +114,31 @@ fn an_image_is_built_and_each_line_of_it_told() {
 }
 
 #[test]
+fn a_step_of_a_build_that_fails_leaves_no_container_behind() {
+    let Some(engine) = engine() else { return };
+    let own = Own::new(engine);
+    let dir = tempfile::tempdir().expect("a directory");
+    let recipe = format!("FROM devstack-test/idle\nRUN echo {} && exit 3\n", own.name);
+    std::fs::write(dir.path().join("Dockerfile"), recipe).expect("written");
+    let (image, dir) = (format!("devstack-test/{}", own.name), dir.path().to_owned());
+    let build = Build { image, dir, ..Build::default() };
+    block(async {
+        let mut building = engine.client().build(&build).expect("begun");
+        let trouble = loop {
+            match building.next().await {
+                Ok(line) => assert!(line.is_some(), "it cannot be built"),
+                Err(trouble) => break trouble,
+            }
+        };
+        assert!(trouble.text.contains(&own.name), "{trouble}");
+    });
+    // Podman's builder keeps its own list.
+    let external: &[&str] = if engine.is_podman() { &["--external"] } else { &[] };
+    let all = engine.docker(&[&["ps", "--all", "--no-trunc", "--format", "{{.Command}}"], external].concat());
+    assert!(!all.out.contains(&own.name), "{}", all.out);
+}
+
+#[test]
 fn what_a_health_check_says_is_told_of_one_container_only() {
     let Some(engine) = engine() else { return };
     let (own, other) = (Own::new(engine), Own::new(engine));

@@ -312,6 +312,25 @@ fn progress_of_down_tells_how_long_each_took() {
 }
 
 #[test]
+fn what_failed_is_told_with_all_the_time_that_it_took() {
+    let paint = plain();
+    let mut track = Track::new(Verb::Up);
+    let at = |millis: i64| WallTime(NOW.0 + millis);
+    let db = |state, note: Option<&str>| {
+        [UnitView { started_at: Some(at(0)), note: note.map(str::to_owned), ..unit("db", state) }]
+    };
+    let _ = track.update(&db(State::Starting, None), at(0), &paint);
+    assert_eq!(track.update(&db(State::Stopping, None), at(3010), &paint), "  ■ db   stopping    0ms\n");
+    let told = track.update(&db(State::Failed, Some("not ready after 3.0s")), at(3310), &paint);
+    assert_eq!(told, "  ✗ db   failed     3.3s   not ready after 3.0s\n");
+    // What ran, and was ended for a reason of its own, took as long as its end did.
+    let _ = track.update(&db(State::Ready, None), at(4000), &paint);
+    let _ = track.update(&db(State::Stopping, None), at(9000), &paint);
+    let told = track.update(&db(State::Failed, Some("exit 3")), at(9200), &paint);
+    assert_eq!(told, "  ✗ db   failed     0.2s   exit 3\n");
+}
+
+#[test]
 fn a_block_fits_the_terminal_and_keeps_what_needs_a_look() {
     let paint = plain().with_width(40).with_lines(8);
     let mut track = Track::new(Verb::Up);

@@ -218,3 +218,10 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let prefix = known.iter().find(|known| !name.is_empty() && known.starts_with(name));
     if best.0 <= name.chars().count().max(3) / 3 { Some(best.1) } else { prefix.copied() }
 }
+
+/// Of a container that somebody else has frozen.
+pub(super) fn paused(what: &str, engine: &str, container: &str) -> Problem {
+    Problem::new("DS042", format!("{what} is paused: nothing can run in its container"))
+        .saw("found", format!("all processes of {container} are frozen, and not by devstack"))
+        .hint(format!("{engine} unpause {container}"))
+}
