@@ -363,6 +363,10 @@ impl RawContainer {
             .flat_map(|(inside, bound)| bound.iter().filter_map(move |one| one.published(inside)))
             .collect();
         published.sort_unstable();
+        if !matches!(self.state.status.as_str(), "running" | "paused") {
+            // Podman tells what it will publish.
+            published.clear();
+        }
         Container {
             name: self.name.trim_start_matches('/').to_owned(),
             image: bare(&self.image).to_owned(),

@@ -12,7 +12,7 @@ use super::limits::bounded;
 use super::performer::Performer;
 use super::recall::call_keeper;
 use crate::cage::Cage;
-use crate::domain::{Life, UnitKind, UnitName};
+use crate::domain::{Exit, Life, UnitKind, UnitName};
 use crate::job;
 use crate::keeper::{bounds_of, cage_of, leaf_of};
 use crate::machine::{Adopted, Event, Target};
@@ -200,8 +200,13 @@ fn adopt(performer: &mut Performer, record: &LifeRecord) -> Option<Event> {
         plan: intent.plan.clone(),
         life: key.1,
         leader,
-        // A living keeper tells the end itself when it is asked.
-        exit: record.exit.filter(|_| orphaned),
+        exit: if orphaned {
+            record.exit
+        } else {
+            // A living keeper tells the end itself when it is asked; but who asks for the service now must not be told that
+            // it runs.
+            (!sys::proc::is_alive(leader)).then(|| record.exit.unwrap_or(Exit::Unknown))
+        },
         ready: record.ready,
         started: intent.at,
     })))

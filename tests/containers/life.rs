@@ -75,6 +75,23 @@ fn checks_run_inside_and_ports_must_lead_there() {
 }
 
 #[test]
+fn one_that_is_healthy_inside_and_dead_from_the_host_is_told_as_that() {
+    let port = free_port();
+    let Some(stack) = Stack::new(&redis(port, ", command: [redis-server, --bind, 127.0.0.1]")) else {
+        return;
+    };
+    std::thread::scope(|scope| {
+        let up = scope.spawn(|| stack.run(&["up"]));
+        until("it is told", || {
+            let ps = stack.run(&["ps"]);
+            ps.status.success() && ps.out.contains("healthy inside, dead from the host: port 6379")
+        });
+        stack.down();
+        assert_ne!(up.join().expect("it ends").status.code(), Some(0));
+    });
+}
+
+#[test]
 fn a_container_that_does_not_end_in_its_grace_is_told_as_killed() {
     let deaf = "services:\n  deaf:\n    image: devstack-test/idle\n    command: [sh, -c, 'trap \"\" TERM; echo deaf; while :; do sleep 1; done']\n    ready: { log: deaf }\n    stop_grace_period: 1s\n";
     let Some(stack) = Stack::new(deaf) else { return };

@@ -107,3 +107,18 @@ fn what_was_being_ended_when_its_supervisor_was_killed_is_ended_and_started_anew
     world.down(&[], 0);
     world.assert_none_but(&[]);
 }
+
+#[test]
+fn one_whose_leader_died_with_the_supervisor_is_started_anew_and_not_told_as_unchanged() {
+    // What is left of it is held by its keeper.
+    let world = World::new("services:\n  api: { command: 'sleep 600 & exec stand-in wait' }\n");
+    world.up();
+    let (first, _) = leader(&world, "api");
+    kill_and_wait(world.supervisor());
+    kill_and_wait(first);
+    let up = world.run(&["up", "--json"]).expect(0).json();
+    assert_eq!(up["services"][0]["outcome"], "started", "{up:#}");
+    assert_ne!(leader(&world, "api").0, first);
+    world.down(&[], 0);
+    world.assert_none_but(&[]);
+}

@@ -110,7 +110,9 @@ fn a_container_is_made_started_seen_and_ended() {
         }
         let died = |code| Happened::Died { code: Some(code) };
         let started = || Happened::Started;
-        assert_eq!(seen, [Happened::Created, started(), died(0), started(), died(137), Happened::Removed]);
+        // Podman leaves a code of 0 out.
+        let well = || if engine.is_podman() { Happened::Died { code: None } } else { died(0) };
+        assert_eq!(seen, [Happened::Created, started(), well(), started(), died(137), Happened::Removed]);
     });
 }
 
@@ -140,6 +142,10 @@ fn each_kind_of_trouble_is_told_apart() {
         let mut pull = client.pull("127.0.0.1:1/nono").expect("asked");
         assert_eq!(kind(pull.next().await), TroubleKind::Offline);
 
+        if engine.is_podman() {
+            // It has no daemon that could be elsewhere, or away.
+            return;
+        }
         let nowhere = engine.client().env("DOCKER_HOST", "unix:///no/such/socket");
         assert_eq!(kind(nowhere.version().await), TroubleKind::NotRunning);
         assert_eq!(
@@ -171,7 +177,9 @@ fn a_taken_port_is_named_whoever_has_it() {
         let id = client.create(&spec(&own)).await.expect("made");
         assert_eq!(kind(client.start(&id).await), taken);
         let left = client.inspect(&id).await.expect("it stays behind");
-        assert!(matches!(left.status, Status::Created { error } if !error.is_empty()));
+        // Podman does not say why.
+        let told = |error: &str| engine.is_podman() || !error.is_empty();
+        assert!(matches!(&left.status, Status::Created { error } if told(error)), "{:?}", left.status);
         drop(holder);
         client.start(&id).await.expect("the port is free now");
         // By a container.

@@ -1,6 +1,6 @@
 //! The engine of `scripts/engine`, started once for all tests of this binary and ended with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -67,6 +67,16 @@ impl Engine {
         let mut told = script(&installing(&[verb]), &["--for", &me])?;
         if !podman {
             told = script(&["images"], &["idle"])?;
+        }
+        if podman {
+            // Its monitor leaves files where its command runs: they go with the engine, and do not lie in the checkout.
+            let places = variables(&told);
+            let conf = places
+                .iter()
+                .find(|(name, _)| name == "CONTAINERS_CONF")
+                .map(|(_, path)| PathBuf::from(path));
+            let dir = conf.and_then(|path| path.parent().map(Path::to_owned)).expect("its own place");
+            std::env::set_current_dir(dir).expect("it is there");
         }
         let program = if podman { EngineKind::Podman } else { EngineKind::Docker };
         Ok(Self { program, variables: variables(&told) })

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-use crate::engine::{Container, Engine, engine};
+use crate::engine::{Container, Engine, daemon};
 use crate::world::{World, answers, free_port, list, number, runs, stat, until};
 
 /// A stack that declares a port and sweeps all that belongs to the engine and the container, however it is named.
@@ -90,7 +90,7 @@ fn assert_held(report: &Value, container: &Container, before: &Before) {
 
 #[test]
 fn what_sweeps_look_for_is_named_and_left_alone() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let container = container(engine);
     let before = before(&container);
     for scope in ["stack", "user"] {
@@ -123,7 +123,7 @@ fn what_sweeps_look_for_is_named_and_left_alone() {
 
 #[test]
 fn a_container_that_works_in_the_stacks_directory_is_still_the_engines() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let port = free_port();
     let world = World::new("services: { api: { command: stand-in wait } }\n");
     let name = format!("within-{port}");
@@ -146,7 +146,7 @@ fn a_container_that_works_in_the_stacks_directory_is_still_the_engines() {
 
 #[test]
 fn a_port_that_a_container_holds_keeps_a_service_from_starting_and_a_stop_from_being_clean() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let container = container(engine);
     let before = before(&container);
     for scope in ["stack", "user"] {
@@ -174,7 +174,7 @@ fn a_port_that_a_container_holds_keeps_a_service_from_starting_and_a_stop_from_b
 
 #[test]
 fn a_port_that_a_container_took_while_the_stack_ran_is_told_and_not_freed_by_force() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let port = free_port();
     let world = World::new(&format!("services: {{ api: {{ command: stand-in wait, ports: [{port}] }} }}\n"));
     world.up();
@@ -197,7 +197,7 @@ fn a_port_that_a_container_took_while_the_stack_ran_is_told_and_not_freed_by_for
 
 #[test]
 fn a_plain_user_is_told_as_much_as_the_kernel_shows() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let container = container(engine);
     let before = before(&container);
     let world = World::plain(&manifest(engine, &container, &[container.port], "user"));
@@ -211,7 +211,7 @@ fn a_plain_user_is_told_as_much_as_the_kernel_shows() {
 
 #[test]
 fn a_container_that_a_services_own_command_runs_ends_by_its_engine() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = daemon() else { return };
     let port = free_port();
     let name = format!("run-{port}");
     let world = World::new(&format!(
