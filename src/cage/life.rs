@@ -6,7 +6,7 @@ use crate::cage::census::{Net, gather};
 use crate::cage::guard::{Guard, user_of};
 use crate::cage::stop::{self, Asked, Prey};
 use crate::cage::world::World;
-use crate::domain::{FoundBy, Life, Mark, ProcId, ProcessView, Signal, Survivor, UnitName};
+use crate::domain::{Exit, FoundBy, Life, Mark, ProcId, ProcessView, Signal, Survivor, UnitName};
 use crate::sys::cgroup::Leaf;
 use crate::sys::pidfd::{Pidfd, PidfdError};
 use crate::sys::proc::{self, RunState, Stat};
@@ -188,6 +188,15 @@ impl Cage {
         self.keeper.is_some_and(proc::is_alive)
     }
 
+    /// Whether its keeper has ended by itself and well, which it does when the kernel says that nothing is left (`ECHILD`):
+    /// a look at the whole machine would say no more. A hundred keepers end in the middle of a hundred kills.
+    ///
+    /// Only what was not reaped yet tells that. A job is held by a process whose exit means something else.
+    fn was_kept_to_the_end(&self) -> bool {
+        let exit = self.keeper.filter(|_| self.shared_session.is_none()).and_then(proc::exit_of_zombie);
+        exit.is_some_and(Exit::is_success)
+    }
+
     /// The living members, each once, with the strongest proof.
     #[must_use]
     pub fn census(&self, world: &mut World, depth: Depth) -> Vec<Member> {
@@ -300,7 +309,8 @@ impl Cage {
 
 impl Prey for Cage {
     fn look(&self, world: &mut World) -> Vec<Member> {
-        self.census(world, if self.is_kept() { Depth::Tree } else { Depth::Full })
+        let told = self.is_kept() || self.was_kept_to_the_end();
+        self.census(world, if told { Depth::Tree } else { Depth::Full })
     }
 
     fn guard(&self) -> Guard {
@@ -314,5 +324,40 @@ impl Prey for Cage {
 
     fn leader(&self) -> Option<ProcId> {
         Some(self.leader)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Command;
+
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+    use crate::domain::Pid;
+
+    /// A cage whose keeper has run this, ended, and was not reaped.
+    fn kept_by(script: &str) -> (Cage, std::process::Child) {
+        let child = Command::new("/bin/sh").args(["-c", script]).spawn().expect("sh exists");
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::new).expect("a pid");
+        let keeper = proc::identify(pid).expect("it is not reaped");
+        let number = rustix::process::Pid::from_child(&child);
+        waitid(WaitId::Pid(number), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).expect("it ends");
+        let mark = || Mark::from_random([7; 16]);
+        let unit = "a".parse().expect("a name");
+        (Cage::new(unit, Life(1), mark(), mark(), Some(keeper), keeper), child)
+    }
+
+    #[test]
+    fn only_a_keeper_that_has_ended_well_says_that_nothing_is_left() {
+        for (script, well) in [("exit 0", true), ("exit 1", false), ("kill -9 $$", false)] {
+            let (mut cage, mut child) = kept_by(script);
+            assert_eq!((cage.is_kept(), cage.was_kept_to_the_end()), (false, well), "{script}");
+            cage.shared_session = Some(1);
+            assert!(!cage.was_kept_to_the_end(), "a job");
+            cage.shared_session = None;
+            child.wait().expect("it is ours");
+            assert!(!cage.was_kept_to_the_end(), "reaped: nobody can say");
+        }
     }
 }
