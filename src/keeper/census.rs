@@ -76,9 +76,14 @@ impl Census {
     fn look(&mut self, record: &mut Record) -> io::Result<bool> {
         let mut seen = proc::own_descendants();
         seen.sort_unstable();
-        let caged: BTreeSet<i32> = self.leaf.iter().flat_map(Leaf::procs).collect();
-        for member in seen.iter().filter(|member| !caged.contains(&member.pid.get())) {
-            if !self.written.contains(member) {
+        // At rest nobody is new, and the cgroup need not be asked.
+        let mut caged: Option<BTreeSet<i32>> = None;
+        for member in &seen {
+            if self.written.contains(member) {
+                continue;
+            }
+            let caged = caged.get_or_insert_with(|| self.leaf.iter().flat_map(Leaf::procs).collect());
+            if !caged.contains(&member.pid.get()) {
                 // On a full disk this member is told at the next look, unless it is gone by then.
                 record.append(&RecordLine::Member(*member))?;
                 self.written.insert(*member);
