@@ -95,7 +95,7 @@ fn a_life_is_born_within_its_limits_which_change_and_go_with_it() {
     assert_eq!(read(&above(&cpu), "cpu.cfs_quota_us"), "200000");
     assert_eq!(read(&above(&pids), "pids.max"), "1600");
     // All of its processes, and nothing of devstack.
-    assert_eq!(read(&pids, "cgroup.procs").lines().count(), 3);
+    until("all are born in it", || read(&pids, "cgroup.procs").lines().count() == 3);
     assert!(!read(&pids, "cgroup.procs").lines().any(|pid| pid == world.keeper("a").to_string()));
 
     world.write(&manifest("{ memory: 96M, cpus: 1, pids: 8 }"));
