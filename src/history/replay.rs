@@ -82,10 +82,18 @@ impl Replay {
             Entry::Receipt(receipt) => {
                 self.tally.receipts += 1;
                 self.signalled.insert(receipt.process);
-                judge(&self.asked, stack, receipt)
+                if is_of_run(stack, line, receipt.unit.as_ref()) {
+                    None
+                } else {
+                    judge(&self.asked, stack, receipt)
+                }
             }
             Entry::Outcome(outcome) => {
                 self.tally.receipts += 1;
+                // Its receipts may stand before the supervisor's first line.
+                if is_of_run(stack, line, outcome.unit.as_ref()) {
+                    return Played::Agrees;
+                }
                 unreceipted(&self.signalled, outcome)
             }
             Entry::Lost(_) => {
@@ -102,6 +110,11 @@ impl Replay {
 /// Whether nobody but its own `devstack run` holds it to its limits.
 fn is_job(stack: &Stack, unit: &UnitName) -> bool {
     stack.unit_plan(unit).is_none_or(|plan| plan.kind == UnitKind::Job)
+}
+
+/// Whether a job's own `devstack run` has written it: it decides without the machine.
+fn is_of_run(stack: &Stack, line: &Line, unit: Option<&UnitName>) -> bool {
+    line.by.as_ref().is_some_and(|by| by.verb == "run") && unit.is_some_and(|unit| is_job(stack, unit))
 }
 
 /// Whether a receipt follows from what the machine has asked for and is not answered yet.

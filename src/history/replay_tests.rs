@@ -84,6 +84,18 @@ fn what_was_recorded_follows_from_what_is_decided() {
 }
 
 #[test]
+fn what_run_signals_by_itself_is_no_decision_of_the_machine() {
+    let Line { entry: Entry::Receipt(bare), .. } = receipt(Signal::KILL, Why::Breach) else { unreachable!() };
+    let of = |unit: &str| Receipt { unit: Some(unit.parse().expect("a name")), ..bare.clone() };
+    let by = |verb: &str| Some(Asker { verb: verb.to_owned(), ..Asker::default() });
+    let mut replay = Replay::default();
+    replay.take(&began());
+    let killed = line(1, Entry::Receipt(of("job npm test")));
+    assert!(matches!(replay.take(&Line { by: by("down"), ..killed.clone() }), Played::Differs(_)));
+    assert_eq!(replay.take(&Line { by: by("run"), ..killed }), Played::Agrees);
+}
+
+#[test]
 fn a_receipt_that_nobody_asked_for_differs() {
     for (wrong, words) in [
         (receipt(Signal::KILL, Why::Sweep), "did not ask for SIGKILL"),

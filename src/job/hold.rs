@@ -7,7 +7,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::gauge::{Gauge, Peaks, spare_machinery};
 use super::limits::Limiter;
-use super::notes::Notes;
 use super::receipts::Receipts;
 use crate::cage::{Depth, KillOutcome, Member, World};
 use crate::domain::{self, Breach, Exit, Moment, OnBreach, OutOfMemory, Pid, ProcId, Resource, Signal};
@@ -79,7 +78,6 @@ pub(super) struct Hold {
     pub(super) gauge: Gauge,
     pub(super) limiter: Limiter,
     pub(super) breaches: Vec<Breach>,
-    pub(super) notes: Notes,
     pub(super) group: Group,
     pub(super) terminal: Option<Terminal>,
     pub(super) why: Option<Why>,
@@ -201,17 +199,16 @@ impl Hold {
         if self.exit.is_some() || self.ending.has_begun() || !wanted {
             return;
         }
+        let life = self.ending.cage().life;
         let breaches = usage.map(|usage| self.limiter.judge(&usage, self.ending.cage()));
         for breach in breaches.into_iter().flatten() {
             let culprit = breach.culprit.as_ref().filter(|_| breach.action == OnBreach::KillCulprit);
             if let Some(culprit) = culprit {
                 let whole = breach.resource == Resource::Pids;
                 let killed = self.ending.cage().kill_branch(culprit.process, whole);
-                let sent = Sent { signal: Signal::KILL, heard: killed.forced.clone(), refused: Vec::new() };
-                self.receipts.sent(sent, domain::Why::Breach);
-                self.notes.breached(&breach, killed);
+                self.receipts.breached(life, &breach, killed);
             } else if !self.ending.has_begun() {
-                self.notes.breached(&breach, KillOutcome::default());
+                self.receipts.breached(life, &breach, KillOutcome::default());
                 self.begin_end(Why::Over, Signal::TERM);
             }
             self.breaches.push(breach);

@@ -8,7 +8,6 @@ mod hold;
 mod leftovers;
 mod limits;
 mod name;
-mod notes;
 mod receipts;
 mod start;
 mod turn;

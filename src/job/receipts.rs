@@ -1,9 +1,10 @@
-//! Receipts of what `devstack run` signals by itself: who, why, by which evidence, and what became of each.
+//! What the journal of the stack is told by `devstack run`: the limits that its job broke, whom it signalled by itself, why, by which
+//! evidence, and what became of each.
 
 use std::collections::BTreeMap;
 
-use crate::cage::Signalled;
-use crate::domain::{Asker, Exit, Moment, Pid, ProcId, Signal, UnitName, Why};
+use crate::cage::{KillOutcome, Signalled};
+use crate::domain::{Asker, Breach, Exit, Life, Moment, Pid, ProcId, Signal, UnitName, Why};
 use crate::keeper::Sent;
 use crate::plan::Secrets;
 use crate::store::{End, Entry, Journal, Line, Outcome, Receipt, StackDir};
@@ -39,6 +40,14 @@ impl Receipts {
         }
     }
 
+    /// A limit was broken, and these were killed for it.
+    pub(super) fn breached(&mut self, life: Life, breach: &Breach, killed: KillOutcome) {
+        let ended = killed.forced.iter().map(|one| (one.process, one.command.clone())).collect();
+        let refused = killed.survivors.iter().map(|one| (one.process, one.reason.clone())).collect();
+        self.sent(Sent { signal: Signal::KILL, heard: killed.forced, refused: Vec::new() }, Why::Breach);
+        self.write(Entry::breached(self.unit.clone(), life, breach.clone(), ended, refused));
+    }
+
     /// A child has ended, whose number is its own until it is reaped.
     pub(super) fn ended(&mut self, pid: Pid, exit: Exit) {
         for (end, at) in
@@ -64,7 +73,7 @@ impl Receipts {
     }
 
     fn write(&mut self, entry: Entry) {
-        let by = matches!(entry, Entry::Receipt(_)).then(|| Asker {
+        let by = matches!(entry, Entry::Receipt(_) | Entry::Outcome(_)).then(|| Asker {
             verb: "run".to_owned(),
             user: users::name(users::own_uid()),
             pid: i32::try_from(std::process::id()).ok(),

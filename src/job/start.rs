@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::gauge::Gauge;
 use super::hold::{Hold, Outcome};
 use super::limits::{Allowed, Limiter};
-use super::notes::Notes;
 use super::receipts::Receipts;
 use crate::cage::{self, Cage};
 use crate::domain::{Ceiling, Limits, Mark, Pid, ProcId, Signal, UnitKind};
@@ -250,7 +249,6 @@ fn start(order: &Order<'_>, life: &Life<'_>) -> Result<Hold, Refused> {
         gauge: Gauge::new(before),
         limiter: Limiter::new(order.allowed, life.bounds.clone()),
         breaches: Vec::new(),
-        notes: Notes::new(order),
         receipts: Receipts::of(order.dir, name, order.secrets),
         group,
         terminal,

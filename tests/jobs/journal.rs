@@ -62,5 +62,9 @@ fn each_signal_of_run_has_its_receipt() {
         assert_eq!(receipts(&world, "job asked"), [pair("request", "SIGTERM")]);
         world.down(&[], 0);
         world.assert_none_but(&[]);
+        if supervised {
+            let replay = world.run(&["events", "--replay"]).expect(0).out;
+            assert!(replay.contains("all of it agrees"), "{replay}");
+        }
     }
 }
