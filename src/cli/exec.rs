@@ -15,9 +15,9 @@ use super::exit::{CliError, Code};
 use super::place::{Place, block_on, check_names};
 use crate::domain::{ContainerStep, ContainerTrouble, Failure, Mark, State, UnitName, UnitView};
 use crate::engine::{Client, Engine as _, Status, Trouble, TroubleKind};
-use crate::plan::{ContainerPlan, EngineKind, Plan, UnitPlan};
+use crate::plan::{ContainerPlan, Plan, UnitPlan};
 use crate::show::Door;
-use crate::store::StackFile;
+use crate::store::{StackDir, StackFile};
 use crate::supervisor;
 use crate::sys::users;
 
@@ -32,26 +32,28 @@ pub(super) fn run(place: &Place, door: &Door, args: &ExecArgs) -> Result<Code, C
 
 /// Why it did not run, once all was ready for it; or why it was not.
 fn try_run(place: &Place, door: &Door, args: &ExecArgs) -> Result<CliError, CliError> {
-    let Target { unit, stack, view } = target(place, door, &args.service)?;
+    let Target { unit, stack, dir, view } = target(place, door, &args.service)?;
     match &unit.container {
         None => in_process(&unit, &stack, args),
         Some(container) => {
             let not_running = || CliError::NotRunning { what: unit.name.to_string() };
             let view = view.filter(runs).ok_or_else(not_running)?;
+            let dir = dir.ok_or_else(not_running)?;
+            let client = supervisor::client_of(&dir, container, &unit.name, view.life);
             let state = view.container.and_then(|container| container.state);
             // Its name may be another one by now.
             let id = state.and_then(|state| state.id).unwrap_or_else(|| container.name.clone());
-            look(container, &id, &unit.name)?;
-            Ok(inside(container, &id, args))
+            look(&client, container, &id, &unit.name)?;
+            Ok(inside(&client, container, &id, args))
         }
     }
 }
 
 /// Whether a command can run in it, by its engine's word: what the engine says itself cannot be told from what a command
 /// says that it ran, nor can their codes.
-fn look(container: &ContainerPlan, id: &str, unit: &UnitName) -> Result<(), CliError> {
+fn look(client: &Client, container: &ContainerPlan, id: &str, unit: &UnitName) -> Result<(), CliError> {
     let what = || unit.to_string();
-    match block_on(Client::of(container).inspect(id))? {
+    match block_on(client.inspect(id))? {
         Ok(found) => match found.status {
             Status::Running { .. } => Ok(()),
             Status::Paused => {
@@ -78,6 +80,8 @@ struct Target {
     unit: UnitPlan,
     stack: StackFile,
     /// Where anything of its stack was ever started.
+    dir: Option<StackDir>,
+    /// What is known of it there.
     view: Option<UnitView>,
 }
 
@@ -90,14 +94,14 @@ fn target(place: &Place, door: &Door, name: &UnitName) -> Result<Target, CliErro
     {
         let view = stack.view(door)?.services.into_iter().find(|unit| unit.name == *name);
         if view.as_ref().is_some_and(lives) {
-            return Ok(Target { unit, stack: stack.file, view });
+            return Ok(Target { unit, stack: stack.file, dir: Some(stack.dir), view });
         }
     }
     let plan = place.load(door)?.plan;
     check_names(&plan, std::slice::from_ref(name))?;
     let unit = of(&plan).ok_or_else(|| CliError::Bug(format!("{name} is lost")))?;
     let secret = Mark::from_random(crate::sys::random_bytes()?);
-    Ok(Target { unit, stack: StackFile::new(plan.stack, plan.manifest, secret), view: None })
+    Ok(Target { unit, stack: StackFile::new(plan.stack, plan.manifest, secret), dir: None, view: None })
 }
 
 /// Whether it was started, and by what is known of it still runs. A container does also where nobody stands for it any more.
@@ -164,11 +168,10 @@ pub(super) fn variable(entry: &str) -> Option<(OsString, OsString)> {
 }
 
 /// Inside: the engine's command takes the place of this process.
-fn inside(container: &ContainerPlan, id: &str, args: &ExecArgs) -> CliError {
+fn inside(client: &Client, container: &ContainerPlan, id: &str, args: &ExecArgs) -> CliError {
     let tty = !args.no_tty && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let error = client.exec_command(&words(id, args, tty)).exec();
     let program = container.engine.command();
-    let error =
-        Command::new(program).args(words(container, id, args, tty)).env("DOCKER_CLI_HINTS", "false").exec();
     let trouble = match error.kind() {
         io::ErrorKind::NotFound => ContainerTrouble::NotInstalled { program: program.to_owned() },
         _ => ContainerTrouble::NotPermitted { text: format!("{program}: {error}") },
@@ -180,17 +183,9 @@ fn inside(container: &ContainerPlan, id: &str, args: &ExecArgs) -> CliError {
     }
 }
 
-fn words(container: &ContainerPlan, id: &str, args: &ExecArgs, tty: bool) -> Vec<String> {
-    let mut words = Vec::new();
+fn words(id: &str, args: &ExecArgs, tty: bool) -> Vec<String> {
+    let mut words = vec!["--interactive".to_owned()];
     let mut say = |option: &str, value: &str| words.extend([option.to_owned(), value.to_owned()]);
-    if let Some(context) = &container.context {
-        let option = match container.engine {
-            EngineKind::Docker => "--context",
-            EngineKind::Podman => "--connection",
-        };
-        say(option, context);
-    }
-    say("exec", "--interactive");
     for entry in &args.env {
         say("--env", entry);
     }
@@ -231,20 +226,12 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Cli, Verb};
+    use crate::plan::EngineKind;
 
     fn args(line: &[&str]) -> ExecArgs {
         let cli = Cli::try_parse_from(["devstack", "exec"].iter().chain(line)).expect("is read");
         let Verb::Exec(args) = cli.verb else { panic!("not exec") };
         args
-    }
-
-    fn container(engine: EngineKind, context: Option<&str>) -> ContainerPlan {
-        ContainerPlan {
-            engine,
-            context: context.map(str::to_owned),
-            name: "shop-db-1a2b3c".to_owned(),
-            ..ContainerPlan::default()
-        }
     }
 
     #[test]
@@ -265,15 +252,12 @@ mod tests {
     fn the_engine_is_told_what_to_run_and_how() {
         let args = args(&["-u", "postgres", "-w", "/tmp", "-e", "A=b c", "-e", "HOME", "db", "psql", "-l"]);
         let inside = ["--env", "A=b c", "--env", "HOME", "--user", "postgres", "--workdir", "/tmp"];
-        let plain: Vec<&str> = ["exec", "--interactive"].into_iter().chain(inside).collect();
+        let plain: Vec<&str> = ["--interactive"].into_iter().chain(inside).collect();
         let end = ["3f2a", "psql", "-l"];
-        let docker = container(EngineKind::Docker, None);
-        assert_eq!(words(&docker, "3f2a", &args, false), [&plain[..], &end].concat());
-        assert_eq!(words(&docker, "3f2a", &args, true), [&plain[..], &["--tty"], &end].concat());
-        let podman = container(EngineKind::Podman, Some("far"));
-        assert_eq!(
-            words(&podman, "3f2a", &args, false),
-            [&["--connection", "far"], &plain[..], &end].concat()
-        );
+        assert_eq!(words("3f2a", &args, false), [&plain[..], &end].concat());
+        assert_eq!(words("3f2a", &args, true), [&plain[..], &["--tty"], &end].concat());
+        let far = Client::new(EngineKind::Podman).context("far").exec_command(&words("3f2a", &args, false));
+        let said: Vec<_> = far.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        assert_eq!(said, [&["--connection", "far", "exec"], &plain[..], &end].concat());
     }
 }

@@ -115,6 +115,15 @@ impl Client {
         words
     }
 
+    /// The command that runs something inside a container, with these words behind `exec`. Its input is that of this process.
+    #[must_use]
+    pub fn exec_command(&self, words: &[String]) -> std::process::Command {
+        let words: Vec<&str> = std::iter::once("exec").chain(words.iter().map(String::as_str)).collect();
+        let mut command = self.command(&words);
+        command.stdin(Stdio::inherit());
+        command
+    }
+
     pub(super) fn is_podman(&self) -> bool {
         self.program == EngineKind::Podman
     }

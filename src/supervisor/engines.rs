@@ -260,6 +260,16 @@ pub(super) fn note_engine(
     write_record(dir, &known)
 }
 
+/// The engine of a planned container: the one that it was made on where that is known, else as this process leads to it.
+#[must_use]
+pub fn client_of(dir: &StackDir, container: &ContainerPlan, unit: &UnitName, life: Life) -> Client {
+    let known = engines(dir);
+    let made = |engine: &&EngineAt| engine.holds(dir, unit, life);
+    let serves = |engine: &&EngineAt| engine.may_hold() && engine.serves(container);
+    let engine = known.iter().find(made).or_else(|| known.iter().find(serves));
+    engine.map_or_else(|| Client::of(container), EngineAt::client)
+}
+
 pub(super) fn spec_name(dir: &StackDir, unit: &UnitName, life: Life) -> String {
     dir.container_spec(unit, life).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

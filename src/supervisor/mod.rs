@@ -36,6 +36,7 @@ mod sweep;
 
 pub use birth::environment_beside;
 pub use daemon::run as run_daemon;
+pub use engines::client_of;
 pub use holder::{Holder, Standing, holder};
 pub use inline::{Claim, Inline, claim, down, look};
 pub use launch::{LaunchError, ensure};

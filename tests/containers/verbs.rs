@@ -38,6 +38,10 @@ fn exec_finds_it_whatever_it_is_called_and_says_when_it_is_paused() {
     let name = format!("renamed-{}", &id[..12]);
     stack.engine.docker(&["rename", &id, &name]);
     assert_eq!(stack.run(&["exec", "box", "echo", "here"]).expect(0).out, "here\n");
+    // Also for a caller whose own engine is another one.
+    let mut elsewhere = stack.command(&["exec", "box", "echo", "here"]);
+    elsewhere.env("DOCKER_HOST", "unix:///nono");
+    assert_eq!(finish(elsewhere).expect(0).out, "here\n");
     stack.engine.docker(&["pause", &id]);
     let ran = stack.run(&["exec", "box", "echo", "here"]).expect(125);
     let unpause = format!("{} unpause {name}", stack.engine.name());
