@@ -349,26 +349,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_trembles_changes_no_view_and_a_clock_that_was_set_does() {
-        let mut told = UnitView {
-            name: "api".parse().expect("a name"),
-            kind: UnitKind::Service,
-            state: State::Ready,
-            health: Health::None,
-            note: None,
-            life: Life(1),
-            leader: None,
-            pid: None,
-            pgid: None,
-            sid: None,
-            exit: None,
-            restarts: 0,
-            started_at: None,
-            ready_ms: None,
-            ports: Vec::new(),
-            labels: BTreeMap::new(),
-            container: None,
-            processes: Vec::new(),
-        };
+        let name = "api".parse().expect("a name");
+        let mut told = UnitView::at_rest(name, UnitKind::Service, Life(1));
         let at = |millis| Some(WallTime(millis));
         told.started_at = at(1_000_000);
         let seen = |millis| {
