@@ -45,6 +45,11 @@ impl Wish {
     pub(super) fn whole(verb: &'static str) -> Self {
         Self { verb, ..Self::default() }
     }
+
+    /// Whether all of the stack is ended, whatever is known of it.
+    fn ends_all(&self) -> bool {
+        self.services.is_empty() && !self.containers && !self.dry_run
+    }
 }
 
 impl From<&DownArgs> for Wish {
@@ -80,6 +85,9 @@ impl From<&StopArgs> for Wish {
 /// Runs the verb.
 pub(super) fn run(place: &Place, door: &Door, wish: &Wish) -> Result<Code, CliError> {
     let loaded = place.load(door);
+    if let (false, Ok(loaded)) = (wish.ends_all(), &loaded) {
+        place.check_record(&loaded.plan)?;
+    }
     let known = place.find()?;
     let stack = match (known, &loaded) {
         (Some(stack), _) => stack,

@@ -153,28 +153,38 @@ impl Place {
 
     /// Refuses an `up` beside processes of this stack that it could not take over: a second one of each would follow.
     pub(super) fn check_nothing_older_runs(&self, plan: &Plan, door: &Door) -> Result<(), CliError> {
-        let running = |what: String, found: String| Err(CliError::AlreadyRunning { what, found });
         match self.find()? {
-            Some(stack) if stack.file.manifest != plan.manifest && stack.runs(door) => running(
-                format!("{}, before its directory was moved,", plan.stack),
-                format!("it was started from {}", stack.file.dir().display()),
-            ),
-            Some(stack) if stack.dir.read_stack().is_ok_and(|file| file.is_some()) => Ok(()),
-            // Nothing to read: there may be records to take over, else there may be processes all the same.
-            found => {
-                let recorded =
-                    found.is_some_and(|stack| read_records(&stack.dir).is_ok_and(|all| !all.is_empty()));
-                match lost_secret(&plan.dir, &self.secrets()?) {
-                    Some(_) if !recorded => running(
-                        plan.stack.to_string(),
-                        format!(
-                            "processes that were started from {}; the record of them is lost",
-                            plan.dir.display()
-                        ),
-                    ),
-                    _ => Ok(()),
-                }
+            Some(stack) if stack.file.manifest != plan.manifest && stack.runs(door) => {
+                Err(CliError::AlreadyRunning {
+                    what: format!("{}, before its directory was moved,", plan.stack),
+                    found: format!("it was started from {}", stack.file.dir().display()),
+                })
             }
+            found => self.is_on_record(found, plan),
+        }
+    }
+
+    /// Refuses what would write the state of a stack anew beside processes of it that nobody has a record of: with that they would
+    /// be forgotten, and an `up` would start a second one of each. To end all of it is never refused.
+    pub(super) fn check_record(&self, plan: &Plan) -> Result<(), CliError> {
+        self.is_on_record(self.find()?, plan)
+    }
+
+    fn is_on_record(&self, found: Option<Stack>, plan: &Plan) -> Result<(), CliError> {
+        if found.as_ref().is_some_and(|stack| stack.dir.read_stack().is_ok_and(|file| file.is_some())) {
+            return Ok(());
+        }
+        // Nothing to read: there may be records to take over, else there may be processes all the same.
+        let recorded = found.is_some_and(|stack| read_records(&stack.dir).is_ok_and(|all| !all.is_empty()));
+        match lost_secret(&plan.dir, &self.secrets()?) {
+            Some(_) if !recorded => Err(CliError::AlreadyRunning {
+                what: plan.stack.to_string(),
+                found: format!(
+                    "processes that were started from {}; the record of them is lost",
+                    plan.dir.display()
+                ),
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -54,8 +54,9 @@ fn end(exit: Exit) -> Code {
 
 fn try_run(place: &Place, door: &Door, cli: &Cli, args: &RunArgs) -> Result<Exit, CliError> {
     check(cli, args)?;
-    let plan = place.load(door).map(|loaded| (place.open(&loaded), loaded.plan))?;
-    let (stack, plan) = (plan.0?, plan.1);
+    let loaded = place.load(door)?;
+    place.check_record(&loaded.plan)?;
+    let (stack, plan) = (place.open(&loaded)?, loaded.plan);
     let dir = working_dir(cli)?;
     let cannot = |what: &str| {
         let what = format!("the job could not {what}");

@@ -171,7 +171,7 @@ impl Search {
         proof: &mut ContainersProof,
     ) -> Result<bool, Trouble> {
         let client = engine.client();
-        if self.record == Record::None {
+        if engine.unseen {
             proof.left.extend(self.of_this_place(engine).await?);
         }
         let (mut removed, mut refused) = (BTreeSet::new(), BTreeMap::new());

@@ -49,6 +49,9 @@ pub(super) struct EngineAt {
     program: Option<PathBuf>,
     /// It has made a container, as far as is known: where it does not answer, nothing is proven.
     pub(super) used: bool,
+    /// When the record was begun nothing was known of the stack: an owner whom nobody knows any more may have made something.
+    #[serde(default)]
+    pub(super) unseen: bool,
     /// The specs of lives that were begun on it and are not retired yet.
     #[serde(default)]
     pub(super) lives: BTreeSet<String>,
@@ -65,6 +68,7 @@ impl EngineAt {
             environment,
             program: base.get("PATH").and_then(|path| program(plan.engine, path)),
             used: false,
+            unseen: false,
             lives: BTreeSet::new(),
         }
     }
@@ -198,12 +202,12 @@ pub(super) fn suspected<'a>(
     base: &BTreeMap<String, String>,
 ) -> Vec<EngineAt> {
     let mut found = engines(dir);
-    if record == Record::Kept {
+    if record == Record::Kept && !found.iter().any(|engine| engine.unseen) {
         return found;
     }
     for (unit, container) in units.filter_map(|unit| Some((unit, unit.container.as_deref()?))) {
         let mut engine = EngineAt::of(container, &leading(base, &unit.working_dir));
-        engine.used = record == Record::Lost;
+        (engine.used, engine.unseen) = (record == Record::Lost, record != Record::Lost);
         if !found.iter().any(|one| one.is_same(&engine)) {
             found.push(engine);
         }
@@ -220,8 +224,7 @@ pub(super) fn begin_record<'a>(
 ) -> Result<(), HomeError> {
     let before = match Record::of(dir, stack) {
         Record::Kept => return Ok(()),
-        Record::Lost => suspected(dir, Record::Lost, units, base),
-        Record::None => Vec::new(),
+        record => suspected(dir, record, units, base),
     };
     write_record(dir, &before)
 }

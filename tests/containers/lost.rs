@@ -67,6 +67,15 @@ fn a_container_whose_owner_is_lost_is_named_and_left_alone() {
         assert!(ran.out.contains(&format!("held by container {name}")), "{}", ran.out);
         assert_eq!(stack.running().len(), 1, "it is left alone");
     }
+    // A start begins a new record. What may have been before it is not forgotten.
+    stack.run(&["up"]).expect(1);
+    let ran = stack.run(&["down"]).expect(6);
+    assert!(ran.err.contains(&format!("docker rm --force {name}")), "{}{}", ran.out, ran.err);
+    assert_eq!(stack.running().len(), 1, "it is left alone");
+    let mut elsewhere = stack.command(&["up"]);
+    elsewhere.env("DOCKER_HOST", "unix:///nono");
+    finish(elsewhere);
+    stack.run(&["down"]).expect(6);
     stack.engine.docker(&["rm", "--force", &id]);
     stack.down();
 }
