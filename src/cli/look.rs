@@ -14,6 +14,10 @@ use crate::show::status::overall;
 use crate::show::{Door, json, ls, ps, status};
 use crate::sys::clock;
 
+/// What lives has the stack's mark, and which service it is of nobody knows.
+const UNRECORDED: &str = "processes of this stack live, and the record of them is lost: `devstack sweep --dry-run` shows them, \
+                          `devstack down` ends them";
+
 /// `devstack ps`
 pub(super) fn ps(place: &Place, door: &Door, args: &PsArgs) -> Result<Code, CliError> {
     let mut view = view(place, door)?;
@@ -111,9 +115,15 @@ fn view(place: &Place, door: &Door) -> Result<StackView, CliError> {
         return stack.view(door);
     }
     let plan = place.load(door)?.plan;
+    let lost = known.is_none();
     let mut stack = known.map_or_else(|| place.unmade(&plan), Ok)?;
+    let unrecorded = lost && stack.file.recovered;
     stack.planned = Some(plan);
-    stack.view(door)
+    let mut view = stack.view(door)?;
+    if unrecorded {
+        view.warnings.push(UNRECORDED.to_owned());
+    }
+    Ok(view)
 }
 
 fn named<'a>(view: &'a StackView, name: &UnitName) -> Result<&'a crate::domain::UnitView, CliError> {

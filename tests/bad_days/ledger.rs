@@ -105,8 +105,12 @@ fn where_all_state_is_lost_what_lives_is_ended_and_nothing_is_started_beside_it(
     ] {
         refused(world.run(words), code, "DS050", &["the record of them is lost", "devstack down"]);
     }
+    let seen = world.run(&["ps"]).expect(0);
+    assert!(seen.err.contains("the record of them is lost"), "{}", seen.err);
     assert_eq!(world.living().len(), COUNT);
     assert_all_ended(&world);
+    let seen = world.run(&["ps"]).expect(0);
+    assert!(!seen.err.contains("the record of them is lost"), "{}", seen.err);
     world.up();
     world.await_living(COUNT);
     assert_all_ended(&world);

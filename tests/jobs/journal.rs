@@ -56,6 +56,9 @@ fn each_signal_of_run_has_its_receipt() {
 
         let mut asked = job(&world, &["--name", "asked"], &[&left, "wait"]).stderr(Stdio::null()).spawn();
         until("it runs", || world.living().len() == 1 + usize::from(supervised));
+        // It has no receipt yet.
+        world.run(&["events", "--why", "job asked"]).expect(0);
+        world.run(&["events", "--why", "job nobody"]).expect(4);
         let asked = asked.as_mut().expect("it starts");
         crate::world::kill(i32::try_from(asked.id()).expect("a number"), rustix::process::Signal::TERM);
         asked.wait().expect("it ends");

@@ -76,7 +76,7 @@ impl CliError {
             Self::AlreadyRunning { what, found } => {
                 Problem::new("DS050", format!("{what} is already running"))
                     .saw("found", found)
-                    .hint("devstack ps    (shows it)")
+                    .hint("devstack ps    (shows it; what no record names, devstack sweep --dry-run)")
                     .hint("devstack down  (ends it; then devstack up)")
             }
             Self::SupervisorDied { pid: number, tail } => {

@@ -7,7 +7,7 @@ use crate::cli::place::{Place, Stack, unit_names};
 use crate::domain::UnitName;
 use crate::history::Filter;
 use crate::show::Door;
-use crate::store::{JournalReader, read_line};
+use crate::store::{JournalReader, read_line, read_records};
 
 /// Why a name cannot be told of.
 pub(super) enum Unfit {
@@ -32,6 +32,9 @@ pub(super) fn check<'a>(
     // It may be in the manifest since the last `up`; one that cannot be read says nothing.
     let written = place.load(door).map(|loaded| unit_names(&loaded.plan)).unwrap_or_default();
     unknown.retain(|name| !written.contains(name));
+    // A job that runs may have no line yet.
+    let records = read_records(&stack.dir).unwrap_or_default();
+    unknown.retain(|name| !records.iter().any(|record| record.intent.plan.name == **name));
     for name in unknown {
         if !in_journal(stack, name).map_err(Unfit::Unreadable)? {
             let known = if written.is_empty() { planned } else { written };
