@@ -166,6 +166,7 @@ impl Performer {
 
     /// Looks at what is left after a stop; engines are asked where the stack has used any.
     pub(super) fn verify_all(&self, facts: &StackFacts, units: Option<Vec<UnitName>>, ports: Vec<u16>) {
+        let units = units.map(|met| [met, self.unmet.clone()].concat());
         // A sweep is no business of engines: what runs in containers is theirs.
         let sweep = units.as_ref().is_some_and(Vec::is_empty);
         let record = Record::of(&self.dir, &self.stack);

@@ -221,8 +221,14 @@ impl Driver {
                     self.close();
                 }
                 if let Some(units) = &mut call.request.units {
-                    // Planned but never started: there is nothing of it to end, which is no mistake.
-                    units.retain(|unit| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit));
+                    // Planned but never started: there is nothing of it to end, which is no mistake. It may have left a
+                    // container before the state was lost.
+                    let is_met =
+                        |unit: &UnitName| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit);
+                    let (met, unmet) = std::mem::take(units).into_iter().partition(is_met);
+                    (*units, self.performer.unmet) = (met, unmet);
+                } else {
+                    self.performer.unmet.clear();
                 }
                 let by = asker(std::mem::take(&mut call.verb), peer);
                 Some(self.request(Request::Down(call.request), by, answers))

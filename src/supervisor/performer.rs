@@ -65,6 +65,8 @@ pub(super) struct Performer {
     pub(super) path: String,
     /// Services in containers that it has brought with its manifest.
     pub(super) brought: Vec<UnitPlan>,
+    /// Units that it names and that were never started, as far as is known.
+    pub(super) unmet: Vec<UnitName>,
     pub(super) nursery: Option<Nursery>,
     births: VecDeque<(Arc<UnitPlan>, Life)>,
     /// Whole looks, shared by all lives without a keeper.
@@ -117,6 +119,7 @@ impl Performer {
             base: BTreeMap::new(),
             path: String::new(),
             brought: Vec::new(),
+            unmet: Vec::new(),
             nursery: None,
             births: VecDeque::new(),
             looks: RefCell::default(),

@@ -60,6 +60,10 @@ fn a_container_whose_owner_is_lost_is_named_and_left_alone() {
     let warned = stack.run(&["ps"]).expect(0);
     let name = stack.inspect(&id)["Name"].as_str().expect("it has one").trim_start_matches('/').to_owned();
     assert!(warned.err.contains(&format!("container {name}")), "{}", warned.err);
+    for words in [&["down", "cache"][..], &["stop", "cache"], &["down", "--containers"]] {
+        let ran = stack.run(words).expect(6);
+        assert!(ran.err.contains(&format!("docker rm --force {name}")), "{words:?}: {}{}", ran.out, ran.err);
+    }
     for _ in 0..2 {
         let ran = stack.run(&["down"]).expect(6);
         assert!(ran.err.contains(&format!("docker rm --force {name}")), "{}{}", ran.out, ran.err);
