@@ -12,6 +12,7 @@ use crate::domain::{StackView, State, UnitName};
 use crate::show::event::rfc3339;
 use crate::show::status::overall;
 use crate::show::{Door, json, ls, ps, status};
+use crate::supervisor;
 use crate::sys::clock;
 
 /// What lives has the stack's mark, and which service it is of nobody knows.
@@ -118,8 +119,14 @@ fn view(place: &Place, door: &Door) -> Result<StackView, CliError> {
     let lost = known.is_none();
     let mut stack = known.map_or_else(|| place.unmade(&plan), Ok)?;
     let unrecorded = lost && stack.file.recovered;
+    let at_rest = supervisor::at_rest(&plan).services;
     stack.planned = Some(plan);
     let mut view = stack.view(door)?;
+    // A supervisor that was called this moment knows of no service yet.
+    let unknown =
+        at_rest.into_iter().filter(|unit| view.services.iter().all(|known| known.name != unit.name));
+    let unknown: Vec<_> = unknown.collect();
+    view.services.extend(unknown);
     if unrecorded {
         view.warnings.push(UNRECORDED.to_owned());
     }
