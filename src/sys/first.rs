@@ -5,8 +5,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(target_os = "linux")]
 use super::reaper;
+#[cfg(target_os = "linux")]
 use super::signals::Blocked;
+#[cfg(target_os = "linux")]
 use crate::domain::{Pid, Signal};
 
 static BELOW: AtomicBool = AtomicBool::new(false);
@@ -20,6 +23,7 @@ pub fn is_below() -> bool {
 /// Where this is process 1: returns in a child, and never in process 1 itself, which ends as that child does.
 ///
 /// To be called before anything else: there is one thread and nothing is open.
+#[cfg(target_os = "linux")]
 pub fn hand_over() {
     if std::process::id() != 1 {
         return;
@@ -42,6 +46,7 @@ pub fn hand_over() {
 }
 
 /// Waits for signals, one by one, until the child has ended.
+#[cfg(target_os = "linux")]
 fn stand(child: Pid) -> ! {
     loop {
         // SAFETY: all fields are plain data, for which zero is a value.
@@ -64,6 +69,7 @@ fn stand(child: Pid) -> ! {
 }
 
 /// Reaps all that have ended; with the child this process ends.
+#[cfg(target_os = "linux")]
 fn reap(child: Pid) {
     loop {
         let mut status = 0;
@@ -81,3 +87,7 @@ fn reap(child: Pid) {
         }
     }
 }
+
+/// There are no PID namespaces here: process 1 is the system's.
+#[cfg(not(target_os = "linux"))]
+pub fn hand_over() {}

@@ -121,7 +121,7 @@ fn a_down_sends_the_waiting_ones_away() {
 #[test]
 fn none_begins_while_a_down_is_at_work() {
     let world = World::new(STACK);
-    let script = "trap 'touch asked; until [ -e go ]; do sleep 0.02; done; exit' TERM; touch runs; \
+    let script = "trap ': >asked; until [ -e go ]; do sleep 0.02; done; exit' TERM; touch runs; \
                   while :; do sleep 0.02; done";
     let mut slow = job(&world, &["-q"], &["sh", "-c", script]).spawn().expect("it starts");
     until("it runs", || world.dir().join("runs").exists());
