@@ -66,9 +66,7 @@ fn look(client: &Client, container: &ContainerPlan, id: &str, unit: &UnitName) -
         },
         Err(Trouble { kind: TroubleKind::NoSuchContainer, .. }) => Err(CliError::NotRunning { what: what() }),
         Err(trouble) => {
-            let trouble = trouble
-                .with_the_engine(container.engine, container.context.as_deref())
-                .unwrap_or_else(|other| ContainerTrouble::Refused { text: other.text });
+            let trouble = trouble.told(container.engine, container.context.as_deref());
             let engine = container.engine.command().to_owned();
             Err(CliError::NoEngine { whom: what(), engine, trouble: Box::new(trouble) })
         }

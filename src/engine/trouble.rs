@@ -153,6 +153,13 @@ impl Trouble {
         })
     }
 
+    /// The same; what is something else is told as a refusal, in its own words.
+    #[must_use]
+    pub fn told(self, engine: EngineKind, context: Option<&str>) -> ContainerTrouble {
+        self.with_the_engine(engine, context)
+            .unwrap_or_else(|other| ContainerTrouble::Refused { text: other.text })
+    }
+
     /// Sorts what a command wrote when it failed.
     pub(super) fn sort(code: Option<i32>, written: &str) -> Self {
         let text = essence(written);

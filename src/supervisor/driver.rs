@@ -217,18 +217,9 @@ impl Driver {
             Call::Down(mut call, peer, answers) => {
                 self.ending |= call.request.units.is_none();
                 self.performer.learn_end(&mut call);
-                if call.request.units.is_none() {
-                    self.close();
-                }
-                if let Some(units) = &mut call.request.units {
-                    // Planned but never started: there is nothing of it to end, which is no mistake. It may have left a
-                    // container before the state was lost.
-                    let is_met =
-                        |unit: &UnitName| self.stack.unit_plan(unit).is_some() || !self.performer.plans(unit);
-                    let (met, unmet) = std::mem::take(units).into_iter().partition(is_met);
-                    (*units, self.performer.unmet) = (met, unmet);
-                } else {
-                    self.performer.unmet.clear();
+                match &mut call.request.units {
+                    None => self.close(),
+                    Some(units) => self.performer.part_unmet(units, &self.stack),
                 }
                 let by = asker(std::mem::take(&mut call.verb), peer);
                 Some(self.request(Request::Down(call.request), by, answers))

@@ -133,9 +133,7 @@ impl EngineAt {
     }
 
     pub(super) fn trouble(&self, trouble: Trouble) -> ContainerTrouble {
-        trouble
-            .with_the_engine(self.kind, self.context.as_deref())
-            .unwrap_or_else(|other| ContainerTrouble::Refused { text: other.text })
+        trouble.told(self.kind, self.context.as_deref())
     }
 }
 

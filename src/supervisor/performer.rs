@@ -169,6 +169,7 @@ impl Performer {
     pub(super) fn learn_end(&mut self, call: &mut DownCall) {
         self.spared = call.caller.drain(..).collect();
         self.path = std::mem::take(&mut call.path);
+        self.unmet.clear();
         // A life is proof enough that an engine was used, whatever became of the record.
         let lives = self.lives.borrow();
         let contained = lives.values().filter(|held| held.plan.container.is_some());
@@ -181,6 +182,14 @@ impl Performer {
             self.ports_declared.extend(ports_of(&plan));
             self.sweep = plan.sweep;
         }
+    }
+
+    /// Takes out of these units what is planned and was never started: there is nothing of it to end, which is no mistake. It
+    /// may have left a container before the state was lost.
+    pub(super) fn part_unmet(&mut self, units: &mut Vec<UnitName>, stack: &Stack) {
+        let is_met = |unit: &UnitName| stack.unit_plan(unit).is_some() || !self.plans(unit);
+        let (met, unmet) = std::mem::take(units).into_iter().partition(is_met);
+        (*units, self.unmet) = (met, unmet);
     }
 
     /// Whether the last plan, or a manifest that somebody has brought since, has a unit of this name.
